@@ -1,1 +1,21 @@
-//! To be written.
+//! Many transactions, purely: the lane.
+//!
+//! [`Lane::handle`] takes everything that is ready, one input at a time, then [`Lane::flush`] cuts one batch. "Save,
+//! then act" lives here and nowhere else ([`batch`]). There is no clock, no thread, no randomness and no await: a
+//! simulation runs this code, not a copy.
+
+mod batch;
+mod dispatch;
+mod lane;
+mod record;
+mod request;
+mod timers;
+mod view;
+
+pub use batch::{Batch, Gate};
+pub use lane::Lane;
+pub use record::{Corrupt, Record, Standing, Stored};
+pub use request::{
+    Admission, Answer, BatchLimits, Begin, Call, CallId, Found, Input, Loading, Output, Refusal, Request, Saved, Settings, Ticket, Wait,
+};
+pub use view::{BranchView, ReasonView, View};

@@ -1,0 +1,102 @@
+//! What a store keeps of a transaction: its body, written once, and its history, appended batch by batch.
+use crate::Batch;
+use unanim_engine::{Body, Gid, HistoryEvent, Phase, Timestamp};
+
+/// The first byte of every body and every change; a later format has another.
+const VERSION: u8 = 1;
+
+/// One transaction's part of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose.
+    pub gid: Gid,
+    /// Its body, the first time.
+    pub body: Option<Vec<u8>>,
+    /// The number of the change's first event; with it the change is keyed.
+    pub first_seq: u64,
+    /// The events since the last record; empty where there are none.
+    pub change: Vec<u8>,
+    /// Where it stands after this.
+    pub standing: Standing,
+}
+
+/// What a store needs to know of a transaction without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Open and decided: loaded first.
+    Decided,
+    /// Open; its votes are being collected.
+    Preparing,
+    /// Open; branches may join.
+    Active,
+    /// Ended at that instant: kept for its retention, then purged.
+    Finished(Timestamp),
+}
+
+impl Standing {
+    /// The open ones, in the order in which they are loaded.
+    pub const OPEN: [Standing; 3] = [Standing::Decided, Standing::Preparing, Standing::Active];
+
+    pub(crate) fn of(phase: Phase, finished_at: Option<Timestamp>) -> Standing {
+        match (phase, finished_at) {
+            (_, Some(at)) => Standing::Finished(at),
+            (Phase::Active, None) => Standing::Active,
+            (Phase::Preparing, None) => Standing::Preparing,
+            (Phase::Committing | Phase::Aborting | Phase::Committed | Phase::Aborted, None) => Standing::Decided,
+        }
+    }
+}
+
+/// A transaction as read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its body.
+    pub body: Body,
+    /// Its events, in order.
+    pub history: Vec<HistoryEvent>,
+}
+
+/// A record that cannot be read: a person must look at the store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Corrupt {
+    /// Written by another version.
+    #[error("format {0} is not known to this version")]
+    Version(u8),
+    /// Not what was written.
+    #[error("unreadable: {0}")]
+    Unreadable(String),
+}
+
+impl Stored {
+    /// Reads a body and the changes in the order of their keys.
+    ///
+    /// # Errors
+    /// Another format, or bytes that are none.
+    pub fn decode<'a>(body: &[u8], changes: impl IntoIterator<Item = &'a [u8]>) -> Result<Stored, Corrupt> {
+        let body = decode(body)?;
+        let mut history = Vec::new();
+        for change in changes {
+            history.extend(decode::<Vec<HistoryEvent>>(change)?);
+        }
+        Ok(Stored { body, history })
+    }
+}
+
+impl Batch {
+    /// Bytes of all records together.
+    pub fn bytes(&self) -> usize {
+        self.records.iter().map(|r| r.gid.as_str().len() + r.body.as_ref().map_or(0, Vec::len) + r.change.len()).sum()
+    }
+}
+
+pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![VERSION]).expect("a record always encodes into memory")
+}
+
+fn decode<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Corrupt> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|e| Corrupt::Unreadable(e.to_string())),
+        Some((&version, _)) => Err(Corrupt::Version(version)),
+        None => Err(Corrupt::Unreadable("empty".into())),
+    }
+}

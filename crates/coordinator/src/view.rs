@@ -1,0 +1,110 @@
+//! A transaction as it is shown.
+use unanim_engine::{
+    BranchId, BranchState, CallState, Gid, Heuristic, LastReply, Mode, Op, Outcome, Participant, Phase, ReasonCode, Timestamp,
+    Transaction,
+};
+
+/// What an answer says of a transaction. Attempts, last replies and next tries are hints from memory, no promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Its name.
+    pub gid: Gid,
+    /// Its protocol.
+    pub mode: Mode,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Its outcome, once decided.
+    pub outcome: Option<Outcome>,
+    /// Why it aborted.
+    pub reason: Option<ReasonView>,
+    /// Open in one phase for too long.
+    pub stuck: bool,
+    /// How branches finished on their own, taken together.
+    pub heuristic: Option<Heuristic>,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it aborts unless it is past its point of no return.
+    pub deadline_at: Timestamp,
+    /// When it was decided.
+    pub decided_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The number of its last durable history event.
+    pub seq: u64,
+    /// Its branches, in the order in which they joined.
+    pub branches: Vec<BranchView>,
+}
+
+/// Why a transaction aborted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReasonView {
+    /// What kind.
+    pub code: ReasonCode,
+    /// Whose refusal.
+    pub branch: Option<BranchId>,
+    /// In the participant's words.
+    pub detail: Option<Box<str>>,
+}
+
+/// A branch as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BranchView {
+    /// Its name.
+    pub id: BranchId,
+    /// Whom its calls go to.
+    pub participant: Participant,
+    /// What is known of it.
+    pub state: BranchState,
+    /// What it is being asked.
+    pub op: Option<Op>,
+    /// Calls since this start.
+    pub attempts: u32,
+    /// How the last call ended.
+    pub last: Option<LastReply>,
+    /// When it is asked again.
+    pub next_at: Option<Timestamp>,
+    /// How it finished on its own.
+    pub heuristic: Option<Heuristic>,
+}
+
+impl View {
+    /// What is to be said of a transaction; `seq` counts only what is durable when it is said.
+    pub(crate) fn new(txn: &Transaction, seq: u64) -> View {
+        let open = |state: BranchState| !txn.finished() && state != BranchState::Done && state != BranchState::ReadOnly;
+        let branches = txn.branches.iter().map(|b| {
+            let state = txn.branch_state(b);
+            BranchView {
+                id: b.spec.id.clone(),
+                participant: b.spec.participant.clone(),
+                state,
+                op: txn.op().filter(|_| open(state)),
+                attempts: b.attempts,
+                last: b.last,
+                next_at: match b.call {
+                    CallState::Again(at) if open(state) => Some(at),
+                    CallState::Again(_) | CallState::Idle | CallState::Calling(_) => None,
+                },
+                heuristic: b.heuristic,
+            }
+        });
+        View {
+            gid: txn.gid.clone(),
+            mode: txn.mode,
+            phase: txn.phase,
+            outcome: txn.outcome(),
+            reason: txn.reason.as_deref().map(|r| ReasonView {
+                code: r.code,
+                branch: r.branch.map(|i| txn.branches[i as usize].spec.id.clone()),
+                detail: r.detail.clone(),
+            }),
+            stuck: txn.stuck,
+            heuristic: txn.heuristic(),
+            created_at: txn.created_at,
+            deadline_at: txn.deadline_at,
+            decided_at: txn.decided_at,
+            finished_at: txn.finished_at,
+            seq,
+            branches: branches.collect(),
+        }
+    }
+}

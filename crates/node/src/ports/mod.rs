@@ -1,0 +1,8 @@
+//! What a node needs of the world: a trait and its errors each.
+mod clock;
+mod store;
+mod transport;
+
+pub use clock::Clock;
+pub use store::{Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures};
+pub use transport::{Replies, Transport};

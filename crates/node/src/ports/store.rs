@@ -1,0 +1,117 @@
+//! Durable state.
+use std::future::Future;
+use std::sync::Arc;
+use unanim_coordinator::{Batch, BatchLimits, Standing, Stored};
+use unanim_engine::{Gid, Timestamp};
+use uuid::Uuid;
+
+/// Who a store is, and what a start of a session on it found.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Made when the store was; a participant shows it when it is in doubt.
+    pub uuid: Uuid,
+    /// Signs the URLs for participants in doubt; lives in the store, and is never shown.
+    pub secret: [u8; 32],
+    /// This session's fence: larger than every earlier session's.
+    pub fence: u64,
+}
+
+/// Where loading goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadCursor {
+    /// Which of the open ones, in the order of [`Standing::OPEN`].
+    pub standing: Standing,
+    /// After this gid; from the first one without.
+    pub after: Option<Gid>,
+}
+
+/// Some of the open transactions.
+#[derive(Debug)]
+pub struct Slice {
+    /// In the order of the cursor.
+    pub stored: Vec<Stored>,
+    /// Where the next slice begins; none after the last.
+    pub next: Option<LoadCursor>,
+}
+
+/// Whether new transactions may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// They may.
+    Enough,
+    /// They may not: what is left is for those that are open.
+    Full,
+}
+
+/// For people and metrics. Counters count since the start of the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreFigures {
+    /// Batches that were made durable.
+    pub batches: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Time spent on making them durable, in microseconds.
+    pub save_micros: u64,
+    /// Bytes of the write-ahead log, where there is one.
+    pub wal_bytes: u64,
+}
+
+/// Why a batch is not durable.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// No room; nothing of it was applied. Send the identical batch again.
+    #[error("no room")]
+    Full,
+    /// Nobody knows whether it was applied. Send the identical batch again.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// The session is over; nothing of it was applied.
+    #[error("the session is over")]
+    Fenced,
+    /// The store can no longer be trusted. The process must end at once and must not try again.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Try again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A person must look.
+    #[error("{0}")]
+    Corrupt(String),
+}
+
+/// Where batches become durable. One session writes at a time, one batch after the other.
+///
+/// A future that is dropped says nothing of what happened to its batch.
+pub trait Store {
+    /// What one batch may hold.
+    fn limits(&self) -> BatchLimits;
+
+    /// Who this store is, and this session's fence.
+    fn identity(&self) -> &Identity;
+
+    /// Makes a batch durable, all of it or nothing. The identical batch may come again after [`SaveError::Full`] and
+    /// [`SaveError::Unknown`], and is then applied once.
+    fn save(&self, batch: Arc<Batch>) -> impl Future<Output = Result<(), SaveError>>;
+
+    /// What is stored under a gid, by a read that begins now and sees every batch applied before.
+    fn find(&self, gid: &Gid) -> impl Future<Output = Result<Option<Stored>, ReadError>>;
+
+    /// At most `most` open transactions from the cursor on: decided ones first, then preparing, then active.
+    fn load(&self, cursor: &LoadCursor, most: usize) -> impl Future<Output = Result<Slice, ReadError>>;
+
+    /// Removes at most `most` transactions that ended before this instant; how many it removed.
+    fn purge(&self, finished_before: Timestamp, most: usize) -> impl Future<Output = Result<usize, SaveError>>;
+
+    /// Whether new transactions may be written; cheap, asked often.
+    fn room(&self) -> Room;
+
+    /// For metrics.
+    fn figures(&self) -> StoreFigures;
+}
