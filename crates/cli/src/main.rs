@@ -1,1 +1,37 @@
-fn main() {}
+//! `unanim`: the one binary. Each subcommand is a module of its own; this one only tells them apart.
+
+mod duration;
+mod http;
+mod participant;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// A coordinator for transactions that span services: either every participant commits, or none does.
+#[derive(Parser)]
+#[command(name = "unanim", version, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Run a durable participant with accounts, to try things with
+    DemoParticipant(participant::ParticipantArgs),
+}
+
+fn main() -> ExitCode {
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("unanim: another TLS provider is there already");
+        return ExitCode::FAILURE;
+    }
+    let done = match Cli::parse().command {
+        Command::DemoParticipant(args) => participant::run(args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("unanim: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,124 @@
+//! `unanim demo-participant`: a small, durable participant to try the coordinator with. It keeps accounts, holds and
+//! tombstones in SQLite, speaks both participant protocols, asks in doubt, and fails on demand.
+
+mod books;
+mod committer;
+mod faults;
+mod inquiry;
+mod service;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::books::{AMOUNT_MAX, Books, Verb, Work};
+use self::faults::{Fail, Faults};
+use self::service::Service;
+use crate::duration;
+
+/// What `unanim demo-participant --help` shows.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Protocols:
+  v1       POST any path with the headers Unanim-Op (prepare, commit, rollback, commit_one_phase), Unanim-Gid,
+           Unanim-Branch and Unanim-Inquiry; the body is the payload, {\"account\":\"widgets\",\"amount\":-2}
+  classic  POST /transaction/<gid>/prepare|commit|rollback without a body (see --classic-account)
+  reads    GET /books, GET /livez
+
+Example:
+  unanim demo-participant --listen 127.0.0.1:5001 --data-dir ./stock --name stock --account widgets=100
+
+Exit codes: 0 after SIGTERM or SIGINT; 1 when it cannot start; 70 when its database cannot be written.")]
+pub(crate) struct ParticipantArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5001")]
+    listen: SocketAddr,
+    /// The folder of its database; made when it is not there
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// What /books and the log lines call it
+    #[arg(long, default_value = "participant")]
+    name: String,
+    /// An account and its first balance (repeatable); one that the database has already keeps what it has
+    #[arg(long = "account", value_name = "NAME=BALANCE", value_parser = parse_account)]
+    accounts: Vec<(String, i64)>,
+    /// Refuse to prepare, or answer 500 to commit or rollback: always, or the first N times (repeatable)
+    #[arg(long, value_name = "prepare|commit|rollback[:N]")]
+    fail: Vec<Fail>,
+    /// Wait this long (milliseconds, or 2s) before working on a call; other calls go on meanwhile
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = duration::millis_or_human)]
+    delay: Duration,
+    /// Die, as by kill -9, right after a call of this kind is durable and before its answer leaves
+    #[arg(long, value_name = "prepare|commit|rollback", value_parser = parse_crash)]
+    crash_after: Option<Verb>,
+    /// Ask the coordinator about what has been prepared for longer than this
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    inquire_after: Duration,
+    /// The account that classic calls, which carry no payload, work on
+    #[arg(long, value_name = "NAME")]
+    classic_account: Option<String>,
+    /// What a classic transaction adds to that account
+    #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true, requires = "classic_account")]
+    classic_amount: i64,
+    /// CA certificates (PEM) to trust when it asks a coordinator over https
+    #[arg(long, value_name = "PEM")]
+    ca_file: Option<PathBuf>,
+}
+
+fn parse_account(text: &str) -> anyhow::Result<(String, i64)> {
+    let (name, balance) = text.split_once('=').ok_or_else(|| anyhow!("write it as NAME=BALANCE"))?;
+    let balance = balance.parse().with_context(|| format!("{balance:?} is no whole number"))?;
+    if name.is_empty() || !(0..=AMOUNT_MAX).contains(&balance) {
+        bail!("an account needs a name, and a balance from 0 to {AMOUNT_MAX}");
+    }
+    Ok((name.to_owned(), balance))
+}
+
+fn parse_crash(text: &str) -> anyhow::Result<Verb> {
+    match Verb::from_wire(text) {
+        Some(verb @ (Verb::Prepare | Verb::Commit | Verb::Rollback)) => Ok(verb),
+        Some(Verb::CommitOnePhase) | None => bail!("one of prepare, commit, rollback"),
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn run(args: ParticipantArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(args: ParticipantArgs) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&args.data_dir).with_context(|| format!("cannot make {}", args.data_dir.display()))?;
+    let books = Books::open(&args.data_dir.join("participant.db"), &args.accounts).with_context(|| {
+        format!("cannot open the books in {} (does another process use them?)", args.data_dir.display())
+    })?;
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr()?;
+    let classic = args.classic_account.map(|account| Work { account, amount: args.classic_amount });
+    let desk = committer::start(books, args.name.clone(), args.crash_after)?;
+    let service = Arc::new(Service::new(args.name.clone(), desk.clone(), Faults::new(args.fail, args.delay), classic));
+    let client = crate::http::Client::new(args.ca_file.as_deref())?;
+    tokio::spawn(inquiry::run(args.name, desk, client, args.inquire_after));
+
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    println!("listening on http://{address}");
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => service::spawn_connection(stream, service.clone()),
+                // Out of file descriptors, most likely: what is open goes on, and frees some.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            },
+            _ = terminated.recv() => return Ok(()),
+            _ = interrupted.recv() => return Ok(()),
+        }
+    }
+}
