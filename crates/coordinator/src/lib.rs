@@ -6,14 +6,20 @@
 
 mod batch;
 mod dispatch;
+mod keyed;
 mod lane;
+mod open;
+mod plant;
 mod record;
 mod request;
+mod requests;
 mod timers;
 mod view;
 
 pub use batch::{Batch, Gate};
-pub use lane::Lane;
+pub use lane::{Figures, Lane};
+#[doc(hidden)]
+pub use plant::Bug;
 pub use record::{Corrupt, Record, Standing, Stored};
 pub use request::{
     Admission, Answer, BatchLimits, Begin, Call, CallId, Found, Input, Loading, Output, Refusal, Request, Saved, Settings, Ticket, Wait,

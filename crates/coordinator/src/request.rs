@@ -2,7 +2,7 @@
 use crate::{Batch, Stored, View};
 use std::sync::Arc;
 use unanim_engine::{
-    BranchId, BranchIndex, BranchSpec, Decision, Gid, Limits, Mode, Op, Outcome, Participant, Phase, Reply, RetryPolicy, Timestamp,
+    BranchId, BranchIndex, BranchSpec, Decision, Gid, Limits, Mode, Op, Outcome, Participant, Phase, Reply, RetryPolicy,
 };
 
 /// A request that is owed exactly one [`Answer`].
@@ -244,9 +244,4 @@ pub struct BatchLimits {
     pub records_max: usize,
     /// Bytes of records, beyond which no further record is added; one record alone may be larger.
     pub bytes_max: usize,
-}
-
-/// The instant at which a request that waits for `timeout_ms` is due.
-pub(crate) fn deadline(now: Timestamp, timeout_ms: u64) -> Timestamp {
-    now.after(timeout_ms)
 }

@@ -384,9 +384,14 @@ impl Transaction {
         [again, self.deadline(), self.stuck_at(limits)].into_iter().flatten().min()
     }
 
+    /// What its branches are being asked.
+    pub fn op(&self) -> Option<Op> {
+        self.round.map(|round| round.op)
+    }
+
     /// Whether a call that was ordered earlier is still of use.
     pub fn wants(&self, op: Op) -> bool {
-        self.round.is_some_and(|round| round.op == op)
+        self.op() == Some(op)
     }
 
     /// Every branch has been asked once since the last phase was entered, or more than that.

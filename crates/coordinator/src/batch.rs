@@ -1,0 +1,171 @@
+//! Save, then act: the batch being written, those formed behind it, and what waits for either.
+//!
+//! Steps change memory at once; what follows from them is *held* here until the batch that justifies it is durable.
+//! Every Forced change gives its transaction a gate, the number of the batch that will hold it. One batch is in flight;
+//! behind it wait formed, numbered, bounded ones.
+use crate::record::Record;
+use crate::request::{Answer, BatchLimits, CallId, Ticket};
+use std::collections::VecDeque;
+use unanim_engine::{Durability, Gid, Timestamp};
+
+/// A lazy change waits so many milliseconds for a forced one of its own transaction; then it is written anyway.
+const LAZY_AGE_MS: u64 = 50;
+
+/// A batch number that something waits for; 0 waits for nothing.
+pub type Gate = u64;
+
+/// What a lane saves at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Counts up from 1 within a session.
+    pub number: Gate,
+    /// At most one record of each transaction.
+    pub records: Vec<Record>,
+}
+
+/// An output that waits for its batch.
+#[derive(Debug)]
+pub(crate) enum Held {
+    Call(CallId),
+    Answer(Ticket, Answer),
+}
+
+/// Where a transaction's memory stands against its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsaved {
+    /// The same, or a batch took it along.
+    No,
+    /// Changed lazily since then.
+    Lazy(Timestamp),
+    /// A formed batch will take it along.
+    Forced,
+}
+
+#[derive(Default)]
+struct Formed {
+    gids: Vec<Gid>,
+    bytes: usize,
+    then: Vec<Held>,
+}
+
+pub(crate) struct Batches {
+    limits: BatchLimits,
+    applied: Gate,
+    writing: Option<Formed>,
+    /// The last one is being formed; full ones before it wait for their turn.
+    formed: VecDeque<Formed>,
+    lazy: VecDeque<(Timestamp, Gid)>,
+}
+
+impl Batches {
+    pub(crate) fn new(limits: BatchLimits) -> Batches {
+        Batches { limits, applied: 0, writing: None, formed: VecDeque::new(), lazy: VecDeque::new() }
+    }
+
+    /// The number that the batch being formed will have.
+    fn forming(&self) -> Gate {
+        self.applied + Gate::from(self.writing.is_some()) + self.formed.len().max(1) as Gate
+    }
+
+    fn take_along(&mut self, gid: Gid, bytes: usize) -> Gate {
+        let BatchLimits { records_max, bytes_max } = self.limits;
+        let full = |f: &Formed| f.gids.len() >= records_max || (!f.gids.is_empty() && f.bytes + bytes > bytes_max);
+        if self.formed.back().is_none_or(full) {
+            self.formed.push_back(Formed::default());
+        }
+        let forming = self.formed.back_mut().expect("just made");
+        forming.gids.push(gid);
+        forming.bytes += bytes;
+        self.forming()
+    }
+
+    /// Marks a transaction as changed by about so many bytes. The first forced change since its last record returns its
+    /// gate: nothing that follows from it leaves before that batch is applied.
+    pub(crate) fn mark(
+        &mut self,
+        gid: &Gid,
+        unsaved: &mut Unsaved,
+        durability: Durability,
+        bytes: usize,
+        now: Timestamp,
+    ) -> Option<Gate> {
+        match (durability, *unsaved) {
+            (Durability::Forced, Unsaved::No | Unsaved::Lazy(_)) => {
+                *unsaved = Unsaved::Forced;
+                Some(self.take_along(gid.clone(), bytes))
+            }
+            (Durability::Lazy, Unsaved::No) => {
+                *unsaved = Unsaved::Lazy(now);
+                self.lazy.push_back((now, gid.clone()));
+                None
+            }
+            (Durability::Nothing, _) | (Durability::Lazy, Unsaved::Lazy(_)) | (_, Unsaved::Forced) => None,
+        }
+    }
+
+    pub(crate) fn is_applied(&self, gate: Gate) -> bool {
+        gate <= self.applied
+    }
+
+    /// Gives `held` back when its batch is applied already; otherwise keeps it until then.
+    pub(crate) fn hold(&mut self, gate: Gate, held: Held) -> Option<Held> {
+        let Some(ahead) = gate.checked_sub(self.applied + 1) else { return Some(held) };
+        let ahead = ahead as usize;
+        match (&mut self.writing, ahead) {
+            (Some(writing), 0) => writing.then.push(held),
+            (Some(_), ahead) => self.formed[ahead - 1].then.push(held),
+            (None, ahead) => self.formed[ahead].then.push(held),
+        }
+        None
+    }
+
+    /// When a lazy change has waited long enough; while a batch is in flight, its end is what is waited for.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        let idle = self.writing.is_none();
+        self.lazy.front().filter(|_| idle).map(|(since, _)| since.after(LAZY_AGE_MS))
+    }
+
+    /// Whether a cut would give a batch now.
+    pub(crate) fn ready(&self) -> bool {
+        self.writing.is_none() && !self.formed.is_empty()
+    }
+
+    /// When nothing is being written and something has to be: its number and the transactions that it takes along.
+    pub(crate) fn cut(&mut self, now: Timestamp, still_lazy: impl Fn(&Gid, Timestamp) -> bool) -> Option<(Gate, &[Gid])> {
+        if self.writing.is_some() {
+            return None;
+        }
+        while let Some((since, gid)) = self.lazy.front() {
+            let wanted = still_lazy(gid, *since);
+            if wanted && since.after(LAZY_AGE_MS) > now {
+                break;
+            }
+            let (_, gid) = self.lazy.pop_front()?;
+            if wanted {
+                self.take_along(gid, 0);
+            }
+        }
+        let formed = self.formed.pop_front()?;
+        Some((self.applied + 1, &self.writing.insert(formed).gids))
+    }
+
+    /// The batch in flight is durable: what it took along, and what may happen now.
+    pub(crate) fn applied(&mut self) -> (Vec<Gid>, Vec<Held>) {
+        let writing = self.writing.take().expect("a batch was in flight");
+        self.applied += 1;
+        (writing.gids, writing.then)
+    }
+
+    /// A batch is in flight.
+    pub(crate) fn in_flight(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// The session is over: what waited.
+    pub(crate) fn abandon(&mut self) -> Vec<Held> {
+        let mut held = self.writing.take().map(|w| w.then).unwrap_or_default();
+        held.extend(self.formed.drain(..).flat_map(|f| f.then));
+        *self = Batches::new(self.limits);
+        held
+    }
+}

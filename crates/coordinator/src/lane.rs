@@ -1,0 +1,497 @@
+//! Many transactions, one thread, no I/O: requests, replies, saves, loads, look-ups and due times in; batches, calls,
+//! answers and look-ups out.
+use crate::batch::{Batch, Batches, Gate, Held, Unsaved};
+use crate::dispatch::Dispatch;
+use crate::keyed::{HashKey, Map, Set};
+use crate::open::{Open, Slot};
+use crate::plant::{Bug, Plant};
+use crate::record::{Record, Standing, Stored, encode};
+use crate::request::{Admission, Answer, Call, CallId, Input, Loading, Output, Refusal, Saved, Settings, Ticket};
+use crate::requests::refuse;
+use crate::timers::Timers;
+use crate::view::View;
+use unanim_engine::{
+    Body, CallState, Durability, Effect, Event, Failure, Gid, HistoryEvent, Op, Outcome, Phase, Recorded, Rejection, Reply, Timestamp,
+    Transaction, Vote, step,
+};
+
+/// Due transactions that one `Due` wakes, so that a load of many does not block the lane.
+const DUE_MAX: usize = 256;
+
+/// About what a history event without a payload takes in a record, for the bound on a batch's bytes.
+const EVENT_BYTES: usize = 64;
+
+/// A single-threaded coordinator of many transactions.
+///
+/// Hand in everything that is ready with [`Lane::handle`], then cut with [`Lane::flush`]; at [`Lane::next_due`] hand in
+/// [`Input::Due`].
+pub struct Lane {
+    pub(crate) settings: Settings,
+    /// Of this session; every call carries it.
+    fence: u64,
+    pub(crate) slots: Map<Gid, Slot>,
+    batches: Batches,
+    timers: Timers,
+    dispatch: Dispatch,
+    effects: Vec<Effect>,
+    pub(crate) admission: Admission,
+    state: State,
+    /// What ended while loading: a slice that was read before that may still hand it in.
+    ended_while_loading: Set<Gid>,
+    figures: Figures,
+    pub(crate) plant: Plant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Loading,
+    Loaded,
+    Ended,
+}
+
+/// Counts for people and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Transactions in memory.
+    pub open: usize,
+    /// Their bytes, roughly.
+    pub open_bytes: usize,
+    /// Those marked stuck.
+    pub stuck: usize,
+    /// Calls in flight.
+    pub calls_in_flight: usize,
+    /// Calls that wait in their participant's line.
+    pub calls_queued: usize,
+    /// Transactions begun by this lane.
+    pub begun: u64,
+    /// Transactions that ended committed in this lane.
+    pub committed: u64,
+    /// Transactions that ended aborted in this lane.
+    pub aborted: u64,
+    /// Steps in which a participant reported that it had finished on its own.
+    pub heuristics: u64,
+    /// Open transactions that were loaded from the store.
+    pub loaded: u64,
+}
+
+impl Lane {
+    /// A lane of a session that has just begun. It serves at once; what is open in the store is handed in with
+    /// [`Input::Loaded`]. The key protects its maps against gids that were chosen to collide.
+    pub fn new(settings: Settings, hash_key: [u64; 2], fence: u64) -> Lane {
+        let key = HashKey(hash_key);
+        Lane {
+            settings,
+            fence,
+            slots: Map::with_hasher(key),
+            batches: Batches::new(settings.batch),
+            timers: Timers::default(),
+            dispatch: Dispatch::new(settings.in_flight_max, key),
+            effects: Vec::new(),
+            admission: Admission::Open,
+            state: State::Loading,
+            ended_while_loading: Set::with_hasher(key),
+            figures: Figures::default(),
+            plant: Plant::default(),
+        }
+    }
+
+    /// Breaks a rule, for a simulation to see.
+    #[cfg(feature = "plant")]
+    pub fn plant(&mut self, bug: Bug) {
+        self.plant.bug = Some(bug);
+    }
+
+    /// Takes one input in.
+    ///
+    /// # Panics
+    /// When the driver breaks its part: a second reply to one call, a save that was not ordered.
+    pub fn handle(&mut self, input: Input, now: Timestamp, out: &mut Vec<Output>) {
+        match input {
+            Input::Request(ticket, gid, request) => self.request(ticket, gid, request, now, out),
+            // What was under way when the session ended is of no interest.
+            _ if self.ended() => {}
+            Input::Gone(ticket, gid) => self.gone(ticket, &gid),
+            Input::Replied(id, reply) => self.replied(id, reply, now, out),
+            Input::Saved(Saved::Applied) => self.saved(now, out),
+            Input::Saved(Saved::Fenced) => self.abandon(out),
+            Input::Loaded(slice, loading) => self.loaded(slice, loading, now, out),
+            Input::Found(gid, found) => self.found(&gid, found, now, out),
+            Input::Admit(admission) => self.admission = admission,
+            Input::Due => self.due(now, out),
+        }
+    }
+
+    /// Cuts one batch when none is in flight and something has to be saved.
+    pub fn flush(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        loop {
+            let slots = &mut self.slots;
+            let lazy = |gid: &Gid, since| matches!(slots.get(gid), Some(Slot::Open(open)) if open.unsaved == Unsaved::Lazy(since));
+            let Some((number, gids)) = self.batches.cut(now, lazy) else { return };
+            let records = gids.iter().filter_map(|gid| match slots.get_mut(gid) {
+                Some(Slot::Open(open)) => take_record(open, number),
+                Some(Slot::Finding(_)) | None => None,
+            });
+            let records: Vec<Record> = records.collect();
+            if !records.is_empty() {
+                return out.push(Output::Save(Batch { number, records }));
+            }
+            // All of it was taken along by earlier batches, and those are applied.
+            self.saved(now, out);
+        }
+    }
+
+    /// Whether [`Lane::flush`] would cut a batch of forced changes now.
+    pub fn wants_flush(&self) -> bool {
+        self.batches.ready()
+    }
+
+    /// When [`Input::Due`] should be handed in, or [`Lane::flush`] has something lazy to write.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.timers.next().into_iter().chain(self.batches.next_due()).min()
+    }
+
+    /// Gids in memory, those that are being looked up included.
+    pub fn open(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The session is over; nothing but refusals will come out.
+    pub fn ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// No call and no save is under way, and none is waiting in line.
+    pub fn idle(&self) -> bool {
+        self.dispatch.figures() == (0, 0) && !self.batches.in_flight() && !self.batches.ready()
+    }
+
+    /// Counts for people and metrics.
+    pub fn figures(&self) -> Figures {
+        let (calls_in_flight, calls_queued) = self.dispatch.figures();
+        Figures { calls_in_flight, calls_queued, ..self.figures }
+    }
+
+    pub(crate) fn is_loading(&self) -> bool {
+        self.state == State::Loading
+    }
+
+    pub(crate) fn has_room_for(&self, transactions: usize, bytes: usize) -> bool {
+        self.figures.open + transactions <= self.settings.open_max && self.figures.open_bytes + bytes <= self.settings.open_bytes_max
+    }
+
+    /// The one place where a transaction moves.
+    pub(crate) fn step(&mut self, gid: &Gid, event: Event, now: Timestamp, out: &mut Vec<Output>) -> Result<(), Rejection> {
+        let event = self.planted(event);
+        let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return Ok(()) };
+        let mut effects = std::mem::take(&mut self.effects);
+        let before = (open.txn.stuck, open.txn.finished(), open.txn.branches.len());
+        let stepped = step(&mut open.txn, event, &self.settings.transaction, now, &mut effects);
+        let mut durability = match stepped {
+            Ok(durability) => durability,
+            Err(rejection) => {
+                self.effects = effects;
+                return Err(rejection);
+            }
+        };
+        if self.plant.has(Bug::AbortLazy) && open.txn.phase == Phase::Aborting {
+            durability = durability.min(Durability::Lazy);
+        }
+        if self.plant.has(Bug::OvertakeInFlight) {
+            overtake(&mut open.txn, &mut effects);
+        }
+        self.count(gid, before);
+        self.changed(gid, durability, now, out);
+        for Effect::Call { branch, op, attempt } in effects.drain(..) {
+            let open = self.entry(gid);
+            let participant = open.txn.branches[branch as usize].spec.participant.clone();
+            let gate = open.forced;
+            let gate = if self.plant.has(Bug::LazyOutrunsForced) && durability != Durability::Forced { 0 } else { gate };
+            self.hold(gate, Held::Call(CallId { gid: gid.clone(), branch, op, attempt, participant }), now, out);
+        }
+        self.effects = effects;
+        if self.plant.has(Bug::ForgetUnsaved) && self.entry(gid).txn.finished() {
+            self.remove(gid);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, gid: &Gid, (was_stuck, was_finished, branches): (bool, bool, usize)) {
+        let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return };
+        match (was_stuck, open.txn.stuck) {
+            (false, true) => self.figures.stuck += 1,
+            (true, false) => self.figures.stuck -= 1,
+            (true, true) | (false, false) => {}
+        }
+        if open.txn.branches.len() > branches {
+            let more: usize = open.txn.branches[branches..].iter().map(|b| b.spec.bytes()).sum();
+            open.bytes += more;
+            self.figures.open_bytes += more;
+        }
+        if !was_finished && open.txn.finished() {
+            match open.txn.outcome() {
+                Some(Outcome::Committed) => self.figures.committed += 1,
+                Some(Outcome::Aborted) | None => self.figures.aborted += 1,
+            }
+            self.figures.heuristics += u64::from(open.txn.heuristic().is_some());
+        }
+    }
+
+    /// After every change: into a batch, the timer, and whoever waited for this.
+    pub(crate) fn changed(&mut self, gid: &Gid, durability: Durability, now: Timestamp, out: &mut Vec<Output>) {
+        let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return };
+        let bytes = if open.body.is_some() { open.bytes } else { EVENT_BYTES };
+        if let Some(gate) = self.batches.mark(gid, &mut open.unsaved, durability, bytes, now) {
+            open.forced = gate;
+        }
+        self.timers.arm(gid, &mut open.armed, open.txn.due(&self.settings.transaction));
+        if open.waiters.iter().any(|(_, wait)| open.reached(*wait)) {
+            let (reached, waiting) = std::mem::take(&mut open.waiters).into_iter().partition(|(_, wait)| open.reached(*wait));
+            open.waiters = waiting;
+            let reached: Vec<_> = reached;
+            reached.into_iter().for_each(|(ticket, _)| self.tell_all(ticket, gid, now, out));
+        }
+    }
+
+    /// Tells the whole transaction as it stands.
+    pub(crate) fn tell_all(&mut self, ticket: Ticket, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
+        self.force_before_telling(gid, now, out);
+        let open = self.entry(gid);
+        let view = View::new(&open.txn, open.told_seq());
+        self.tell(ticket, gid, Answer::Transaction(Box::new(view)), now, out);
+    }
+
+    /// Whatever is said about a transaction is durable first.
+    pub(crate) fn tell(&mut self, ticket: Ticket, gid: &Gid, answer: Answer, now: Timestamp, out: &mut Vec<Output>) {
+        if self.plant.has(Bug::ReadUnsaved) {
+            return out.push(Output::Answer(ticket, answer));
+        }
+        self.force_before_telling(gid, now, out);
+        let gate = self.entry(gid).gate();
+        self.hold(gate, Held::Answer(ticket, answer), now, out);
+    }
+
+    /// Saying something about a transaction forces what was lazy. One exception: the end, after a durable decision.
+    fn force_before_telling(&mut self, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
+        let open = self.entry(gid);
+        if matches!(open.unsaved, Unsaved::Lazy(_)) && !open.txn.finished() {
+            self.changed(gid, Durability::Forced, now, out);
+        }
+    }
+
+    fn hold(&mut self, gate: Gate, held: Held, now: Timestamp, out: &mut Vec<Output>) {
+        let gate = if self.plant.has(Bug::ActBeforeSave) { 0 } else { gate };
+        if let Some(held) = self.batches.hold(gate, held) {
+            self.act(held, now, out);
+        }
+    }
+
+    fn act(&mut self, held: Held, now: Timestamp, out: &mut Vec<Output>) {
+        match held {
+            Held::Answer(ticket, answer) => out.push(Output::Answer(ticket, answer)),
+            Held::Call(id) => {
+                if let Some(id) = self.dispatch.enter(id) {
+                    self.send(id, now, out);
+                }
+            }
+        }
+    }
+
+    /// Sends calls that have their place in line. One that its transaction no longer wants ends unsent, and its place
+    /// goes to the next: by a loop, since a line may be long.
+    fn send(&mut self, mut id: CallId, now: Timestamp, out: &mut Vec<Output>) {
+        loop {
+            if let Some(Slot::Open(open)) = self.slots.get(&id.gid)
+                && open.txn.wants(id.op)
+            {
+                let spec = open.txn.branches[id.branch as usize].spec.clone();
+                let deadline_ms = open.txn.deadline_at.0.saturating_sub(now.0);
+                return out.push(Output::Call(Call { id, spec, mode: open.txn.mode, fence: self.fence, deadline_ms }));
+            }
+            match self.call_ended(id, Reply::unknown(Failure::Unsent), now, out) {
+                Some(next) => id = next,
+                None => return,
+            }
+        }
+    }
+
+    fn replied(&mut self, id: CallId, reply: Reply, now: Timestamp, out: &mut Vec<Output>) {
+        if let Some(next) = self.call_ended(id, reply, now, out) {
+            self.send(next, now, out);
+        }
+    }
+
+    /// Hands a reply to its transaction; the next call in line, which now has the place.
+    fn call_ended(&mut self, id: CallId, reply: Reply, now: Timestamp, out: &mut Vec<Output>) -> Option<CallId> {
+        let CallId { gid, branch, op, attempt, participant } = id;
+        let next = if self.plant.has(Bug::LineLeaks) { None } else { self.dispatch.leave(&participant) };
+        let event = Event::Replied { branch, op, attempt, reply };
+        self.step(&gid, event, now, out).expect("a reply is never rejected");
+        next
+    }
+
+    fn saved(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        let (gids, held) = self.batches.applied();
+        held.into_iter().for_each(|held| self.act(held, now, out));
+        gids.iter().for_each(|gid| self.forget(gid));
+    }
+
+    /// A finished transaction whose record is durable leaves memory.
+    pub(crate) fn forget(&mut self, gid: &Gid) {
+        let Some(Slot::Open(open)) = self.slots.get(gid) else { return };
+        let saved = open.unsaved == Unsaved::No && self.batches.is_applied(open.gate());
+        if saved && open.txn.finished() && !open.finding {
+            self.remove(gid);
+        }
+    }
+
+    fn remove(&mut self, gid: &Gid) {
+        if let Some(Slot::Open(mut open)) = self.slots.remove(gid) {
+            if self.is_loading() {
+                self.ended_while_loading.insert(gid.clone());
+            }
+            self.figures.stuck -= usize::from(open.txn.stuck);
+            self.timers.disarm(gid, &mut open.armed);
+            self.figures.open -= 1;
+            self.figures.open_bytes -= open.bytes;
+        }
+    }
+
+    /// Recovery is a late timer.
+    fn loaded(&mut self, slice: Vec<Stored>, loading: Loading, now: Timestamp, out: &mut Vec<Output>) {
+        for mut stored in slice {
+            if self.plant.has(Bug::VotesSurviveCrash) {
+                all_said_yes(&mut stored, now);
+            }
+            self.load(stored, now, out);
+        }
+        if loading == Loading::Over {
+            self.state = State::Loaded;
+            self.ended_while_loading.clear();
+        }
+    }
+
+    fn load(&mut self, stored: Stored, now: Timestamp, out: &mut Vec<Output>) {
+        let gid = &stored.body.gid;
+        // Begun by this lane, or handed in twice: memory knows better.
+        let known = matches!(self.slots.get(gid), Some(Slot::Open(_))) || self.ended_while_loading.contains(gid);
+        let txn = Transaction::load(&stored.body, stored.history, now);
+        if known || txn.finished() {
+            return;
+        }
+        let gid = stored.body.gid;
+        let finding = match self.slots.remove(&gid) {
+            Some(Slot::Finding(finding)) => Some(finding),
+            Some(Slot::Open(_)) | None => None,
+        };
+        self.figures.stuck += usize::from(txn.stuck);
+        self.figures.loaded += 1;
+        self.insert(txn, None);
+        let Some(Slot::Open(open)) = self.slots.get_mut(&gid) else { return };
+        open.finding = finding.is_some();
+        self.timers.arm(&gid, &mut open.armed, Some(now));
+        let waiting = finding.into_iter().flat_map(|f| f.asked.into_iter().chain(f.later));
+        waiting.for_each(|(ticket, request)| self.request(ticket, gid.clone(), request, now, out));
+    }
+
+    fn due(&mut self, now: Timestamp, out: &mut Vec<Output>) {
+        for _ in 0..DUE_MAX {
+            let Some(gid) = self.timers.pop(now) else { return };
+            self.entry(&gid).armed = None;
+            self.step(&gid, Event::Woke, now, out).expect("waking is never rejected");
+            if let Some(Slot::Open(open)) = self.slots.get(&gid) {
+                assert!(open.armed.is_none_or(|at| at > now), "{gid:?}: a wake that stays due would spin");
+            }
+        }
+    }
+
+    /// The session is over: nothing more is saved or called, and everybody who waits is told to ask again.
+    fn abandon(&mut self, out: &mut Vec<Output>) {
+        self.state = State::Ended;
+        let held = self.batches.abandon().into_iter();
+        let mut tickets: Vec<Ticket> = held
+            .filter_map(|h| match h {
+                Held::Answer(ticket, _) => Some(ticket),
+                Held::Call(_) => None,
+            })
+            .collect();
+        for (_, slot) in self.slots.drain() {
+            match slot {
+                Slot::Finding(finding) => tickets.extend(finding.asked.iter().chain(&finding.later).map(|(t, _)| *t)),
+                Slot::Open(_) if self.plant.has(Bug::DropWaiters) => {}
+                Slot::Open(open) => tickets.extend(open.waiters.iter().map(|(t, _)| *t)),
+            }
+        }
+        self.timers = Timers::default();
+        self.figures = Figures { open: 0, open_bytes: 0, stuck: 0, ..self.figures };
+        tickets.sort();
+        tickets.into_iter().for_each(|ticket| refuse(ticket, Refusal::Unavailable, out));
+    }
+
+    pub(crate) fn insert(&mut self, txn: Transaction, body: Option<Box<Body>>) {
+        self.figures.begun += u64::from(body.is_some());
+        let open = Open::new(txn, body);
+        self.figures.open += 1;
+        self.figures.open_bytes += open.bytes;
+        self.slots.insert(open.txn.gid.clone(), Slot::Open(Box::new(open)));
+    }
+
+    pub(crate) fn entry(&mut self, gid: &Gid) -> &mut Open {
+        match self.slots.get_mut(gid) {
+            Some(Slot::Open(open)) => open,
+            Some(Slot::Finding(_)) | None => panic!("{gid:?} was just seen open"),
+        }
+    }
+
+    fn planted(&self, event: Event) -> Event {
+        match event {
+            Event::Replied { branch, op: Op::Prepare, attempt, reply: Reply::Unknown { .. } } if self.plant.has(Bug::UnknownIsYes) => {
+                Event::Replied { branch, op: Op::Prepare, attempt, reply: Reply::Ok }
+            }
+            Event::Replied { branch, op: Op::Commit, attempt, reply: Reply::Refused(_) } if self.plant.has(Bug::RefusalIsDone) => {
+                Event::Replied { branch, op: Op::Commit, attempt, reply: Reply::Ok }
+            }
+            event => event,
+        }
+    }
+}
+
+/// What a batch takes along of a transaction; none when an earlier batch took it.
+fn take_record(open: &mut Open, number: Gate) -> Option<Record> {
+    open.unsaved = Unsaved::No;
+    let (first_seq, events) = open.txn.take_unsaved();
+    let body = open.body.take().map(|body| encode(&*body));
+    if body.is_none() && events.is_empty() {
+        return None;
+    }
+    open.latest = number;
+    Some(Record {
+        gid: open.txn.gid.clone(),
+        body,
+        first_seq,
+        change: if events.is_empty() { Vec::new() } else { encode(&events) },
+        standing: Standing::of(open.txn.phase, open.txn.finished_at),
+    })
+}
+
+/// For [`Bug::VotesSurviveCrash`].
+fn all_said_yes(stored: &mut Stored, now: Timestamp) {
+    let preparing = stored.history.last().is_some_and(|e| matches!(e.what, Recorded::Phase(Phase::Preparing, _)));
+    if preparing {
+        let votes = (0..stored.body.branches.len() as u32).map(|i| Recorded::Voted(i, Vote::Yes));
+        stored.history.extend(votes.map(|what| HistoryEvent { at: now, what }));
+    }
+}
+
+/// For [`Bug::OvertakeInFlight`].
+fn overtake(txn: &mut Transaction, effects: &mut Vec<Effect>) {
+    if txn.phase != Phase::Aborting {
+        return;
+    }
+    for (branch, index) in txn.branches.iter_mut().zip(0..) {
+        if branch.call == CallState::Calling(Op::Prepare) {
+            branch.attempts += 1;
+            branch.call = CallState::Calling(Op::Rollback);
+            effects.push(Effect::Call { branch: index, op: Op::Rollback, attempt: branch.attempts });
+        }
+    }
+}
