@@ -24,7 +24,14 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// When to ask again after `failures` unknown replies in a row (at least 1), `attempt` being the last one's number.
-    pub(crate) fn again_at(self, now: Timestamp, gid: &Gid, attempt: u32, failures: u32, retry_after_ms: u64) -> Timestamp {
+    pub(crate) fn again_at(
+        self,
+        now: Timestamp,
+        gid: &Gid,
+        attempt: u32,
+        failures: u32,
+        retry_after_ms: u64,
+    ) -> Timestamp {
         let doubled = u64::from(self.first_ms) << failures.saturating_sub(1).min(20);
         let whole = doubled.min(u64::from(self.max_ms.max(self.first_ms)));
         let wait = whole - whole * (jitter(gid, attempt) % 256) / 1024;

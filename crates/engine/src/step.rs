@@ -1,7 +1,11 @@
 //! One event, one transaction, in place.
 use crate::mode::Next;
-use crate::{Branch, BranchIndex, BranchSpec, CallState, Decision, Dialect, Durability, Effect, Event, Heuristic, LastReply};
-use crate::{Limits, Op, Outcome, Phase, Reason, ReasonCode, Recorded, Rejection, Reply, ReplyCode, Timestamp, Transaction, Vote};
+use crate::{
+    Branch, BranchIndex, BranchSpec, CallState, Decision, Dialect, Durability, Effect, Event, Heuristic, LastReply,
+};
+use crate::{
+    Limits, Op, Outcome, Phase, Reason, ReasonCode, Recorded, Rejection, Reply, ReplyCode, Timestamp, Transaction, Vote,
+};
 use std::sync::Arc;
 
 /// Enough for every phase of every mode; more would be a loop.
@@ -80,7 +84,12 @@ fn settle(
     unreachable!("{:?}: {:?} does not settle", txn.gid, txn.mode)
 }
 
-fn joined(txn: &mut Transaction, specs: Vec<Arc<BranchSpec>>, limits: &Limits, now: Timestamp) -> Result<Durability, Rejection> {
+fn joined(
+    txn: &mut Transaction,
+    specs: Vec<Arc<BranchSpec>>,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Durability, Rejection> {
     let new = txn.admit(specs, limits)?;
     let durability = if new.is_empty() { Durability::Nothing } else { Durability::Forced };
     new.into_iter().for_each(|spec| txn.record(now, Recorded::BranchAdded(spec)));
@@ -92,7 +101,9 @@ fn requested(txn: &Transaction, decision: Decision) -> Result<(), Rejection> {
         (Decision::Commit, Phase::Active) if txn.branches.is_empty() => Err(Rejection::NoBranches),
         // The one call may have committed already; only its answer tells.
         (Decision::Rollback, Phase::Preparing) if txn.one_phase() => Err(Rejection::Closed(txn.phase)),
-        (Decision::Rollback, Phase::Committing | Phase::Committed) => Err(Rejection::AlreadyDecided(Outcome::Committed)),
+        (Decision::Rollback, Phase::Committing | Phase::Committed) => {
+            Err(Rejection::AlreadyDecided(Outcome::Committed))
+        }
         (Decision::Rollback, Phase::Active | Phase::Preparing | Phase::Aborting | Phase::Aborted) => Ok(()),
         // Asking again is no error; the answer says how it ended.
         (Decision::Commit, _) => Ok(()),
@@ -193,7 +204,14 @@ fn replied(
 }
 
 /// What an answer to the round's operation means.
-fn answered(txn: &mut Transaction, index: BranchIndex, op: Op, attempt: u32, reply: &Reply, now: Timestamp) -> Durability {
+fn answered(
+    txn: &mut Transaction,
+    index: BranchIndex,
+    op: Op,
+    attempt: u32,
+    reply: &Reply,
+    now: Timestamp,
+) -> Durability {
     let vote = |txn: &mut Transaction, vote| {
         txn.record(now, Recorded::Voted(index, vote));
         Durability::Lazy

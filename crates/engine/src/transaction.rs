@@ -1,93 +1,16 @@
 //! A transaction: its body, what its history made of it, and what is under way.
 use crate::round::Round;
-use crate::{Branch, BranchId, BranchIndex, BranchSpec, BranchState, CallState, Gid, HistoryEvent, Limits, Mode, Recorded, Rejection};
-use crate::{Heuristic, RetryPolicy, Timestamp, Vote};
+use crate::{
+    Branch, BranchId, BranchIndex, BranchSpec, BranchState, CallState, Gid, HistoryEvent, Limits, Mode, Recorded,
+    Rejection,
+};
+use crate::{Heuristic, Op, Outcome, Phase, Reason, RetryPolicy, Timestamp, Vote};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// From so many branches on their names are indexed; below, looking at each is cheaper.
 const INDEX_FROM: usize = 16;
-
-/// Which end a client asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Decision {
-    /// All.
-    Commit,
-    /// None.
-    Rollback,
-}
-
-/// How a transaction ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Outcome {
-    /// Every branch commits.
-    Committed,
-    /// No branch commits.
-    Aborted,
-}
-
-/// Where a transaction stands. Open phases end in -ing (and Active); stored, variants are only ever added at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Phase {
-    /// Branches may join.
-    Active,
-    /// Branches are asked for their votes.
-    Preparing,
-    /// Decided; branches are told to commit.
-    Committing,
-    /// Decided; branches are told to roll back.
-    Aborting,
-    /// Ended: all.
-    Committed,
-    /// Ended: none.
-    Aborted,
-}
-
-/// What a participant is asked to do; stored, variants are only ever added at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Op {
-    /// Do the work, hold it, vote.
-    Prepare,
-    /// Make it visible.
-    Commit,
-    /// Undo and release.
-    Rollback,
-    /// Vote and commit in one.
-    CommitOnePhase,
-}
-
-impl Op {
-    /// Whether it undoes: such a call waits for the end of every earlier one.
-    pub fn is_backward(self) -> bool {
-        match self {
-            Op::Rollback => true,
-            Op::Prepare | Op::Commit | Op::CommitOnePhase => false,
-        }
-    }
-}
-
-/// Why a transaction aborted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Reason {
-    /// What kind.
-    pub code: ReasonCode,
-    /// Whose refusal.
-    pub branch: Option<BranchIndex>,
-    /// In the participant's words.
-    pub detail: Option<Box<str>>,
-}
-
-/// What kind of reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum ReasonCode {
-    /// A participant said no.
-    Refused,
-    /// Not all had voted in time.
-    Deadline,
-    /// The client asked for it.
-    Client,
-}
 
 /// What is written once, when a transaction begins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -193,7 +116,12 @@ impl Transaction {
         let mut txn = Transaction::new(&Body { branches: Vec::new(), ..body.clone() });
         let new = txn.admit(body.branches.clone(), limits)?;
         if new.len() < body.branches.len() {
-            let twice = body.branches.iter().zip(&new).find(|(given, new)| given.id != new.id).map_or(body.branches.last(), |(given, _)| Some(given));
+            let twice = body
+                .branches
+                .iter()
+                .zip(&new)
+                .find(|(given, new)| given.id != new.id)
+                .map_or(body.branches.last(), |(given, _)| Some(given));
             return Err(Rejection::BranchConflict(twice.expect("some were given").id.clone()));
         }
         new.into_iter().for_each(|spec| txn.push(spec));
@@ -201,7 +129,11 @@ impl Transaction {
     }
 
     /// Which of these would be new; a known id must come with the same branch.
-    pub(crate) fn admit(&self, specs: Vec<Arc<BranchSpec>>, limits: &Limits) -> Result<Vec<Arc<BranchSpec>>, Rejection> {
+    pub(crate) fn admit(
+        &self,
+        specs: Vec<Arc<BranchSpec>>,
+        limits: &Limits,
+    ) -> Result<Vec<Arc<BranchSpec>>, Rejection> {
         let mut new: Vec<Arc<BranchSpec>> = Vec::with_capacity(specs.len());
         let mut names = BTreeMap::new();
         for spec in specs {
@@ -419,17 +351,5 @@ impl Transaction {
     /// Roughly how many bytes it takes in memory.
     pub fn bytes(&self) -> usize {
         size_of::<Transaction>() + self.gid.as_str().len() + self.branches.iter().map(|b| b.spec.bytes()).sum::<usize>()
-    }
-}
-
-impl Phase {
-    fn may_become(self, next: Phase) -> bool {
-        match self {
-            Phase::Active => matches!(next, Phase::Preparing | Phase::Aborting),
-            Phase::Preparing => matches!(next, Phase::Committing | Phase::Aborting),
-            Phase::Committing => next == Phase::Committed,
-            Phase::Aborting => next == Phase::Aborted,
-            Phase::Committed | Phase::Aborted => false,
-        }
     }
 }
