@@ -1,1 +1,3 @@
-//! To be written.
+//! What other languages see: the words of the wire.
+pub mod inquiry;
+pub mod names;
