@@ -104,7 +104,8 @@ def test_kill_9_in_a_loop(make_server, bank, seed):
 
     def ended():
         outcomes = read_all(server, records)
-        return outcomes if all(outcomes.get(g) for g, p in records.plans.items() if p.accepted) else None
+        accepted = (g for g, plan in records.plans.items() if plan.accepted)
+        return outcomes if all(outcomes.values()) and all(map(outcomes.get, accepted)) else None
 
     outcomes = wait_until(ended, 60, "every accepted transaction to end", 0.5)
     books = wait_until(quiet, 60, "nobody to hold anything", 0.1)
