@@ -131,7 +131,11 @@ impl Batches {
     }
 
     /// When nothing is being written and something has to be: its number and the transactions that it takes along.
-    pub(crate) fn cut(&mut self, now: Timestamp, still_lazy: impl Fn(&Gid, Timestamp) -> bool) -> Option<(Gate, &[Gid])> {
+    pub(crate) fn cut(
+        &mut self,
+        now: Timestamp,
+        still_lazy: impl Fn(&Gid, Timestamp) -> bool,
+    ) -> Option<(Gate, &[Gid])> {
         if self.writing.is_some() {
             return None;
         }

@@ -11,8 +11,8 @@ use crate::requests::refuse;
 use crate::timers::Timers;
 use crate::view::View;
 use unanim_engine::{
-    Body, CallState, Durability, Effect, Event, Failure, Gid, HistoryEvent, Op, Outcome, Phase, Recorded, Rejection, Reply, Timestamp,
-    Transaction, Vote, step,
+    Body, CallState, Durability, Effect, Event, Failure, Gid, HistoryEvent, Op, Outcome, Phase, Recorded, Rejection,
+    Reply, Timestamp, Transaction, Vote, step,
 };
 
 /// Due transactions that one `Due` wakes, so that a load of many does not block the lane.
@@ -140,9 +140,9 @@ impl Lane {
         }
     }
 
-    /// Whether [`Lane::flush`] would cut a batch of forced changes now.
-    pub fn wants_flush(&self) -> bool {
-        self.batches.ready()
+    /// Whether [`Lane::flush`] has something to write now.
+    pub fn wants_flush(&self, now: Timestamp) -> bool {
+        self.batches.ready() || self.batches.next_due().is_some_and(|at| at <= now)
     }
 
     /// When [`Input::Due`] should be handed in, or [`Lane::flush`] has something lazy to write.
@@ -176,11 +176,18 @@ impl Lane {
     }
 
     pub(crate) fn has_room_for(&self, transactions: usize, bytes: usize) -> bool {
-        self.figures.open + transactions <= self.settings.open_max && self.figures.open_bytes + bytes <= self.settings.open_bytes_max
+        self.figures.open + transactions <= self.settings.open_max
+            && self.figures.open_bytes + bytes <= self.settings.open_bytes_max
     }
 
     /// The one place where a transaction moves.
-    pub(crate) fn step(&mut self, gid: &Gid, event: Event, now: Timestamp, out: &mut Vec<Output>) -> Result<(), Rejection> {
+    pub(crate) fn step(
+        &mut self,
+        gid: &Gid,
+        event: Event,
+        now: Timestamp,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Rejection> {
         let event = self.planted(event);
         let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return Ok(()) };
         let mut effects = std::mem::take(&mut self.effects);
@@ -205,7 +212,8 @@ impl Lane {
             let open = self.entry(gid);
             let participant = open.txn.branches[branch as usize].spec.participant.clone();
             let gate = open.forced;
-            let gate = if self.plant.has(Bug::LazyOutrunsForced) && durability != Durability::Forced { 0 } else { gate };
+            let gate =
+                if self.plant.has(Bug::LazyOutrunsForced) && durability != Durability::Forced { 0 } else { gate };
             self.hold(gate, Held::Call(CallId { gid: gid.clone(), branch, op, attempt, participant }), now, out);
         }
         self.effects = effects;
@@ -245,7 +253,8 @@ impl Lane {
         }
         self.timers.arm(gid, &mut open.armed, open.txn.due(&self.settings.transaction));
         if open.waiters.iter().any(|(_, wait)| open.reached(*wait)) {
-            let (reached, waiting) = std::mem::take(&mut open.waiters).into_iter().partition(|(_, wait)| open.reached(*wait));
+            let (reached, waiting) =
+                std::mem::take(&mut open.waiters).into_iter().partition(|(_, wait)| open.reached(*wait));
             open.waiters = waiting;
             let reached: Vec<_> = reached;
             reached.into_iter().for_each(|(ticket, _)| self.tell_all(ticket, gid, now, out));
@@ -444,10 +453,14 @@ impl Lane {
 
     fn planted(&self, event: Event) -> Event {
         match event {
-            Event::Replied { branch, op: Op::Prepare, attempt, reply: Reply::Unknown { .. } } if self.plant.has(Bug::UnknownIsYes) => {
+            Event::Replied { branch, op: Op::Prepare, attempt, reply: Reply::Unknown { .. } }
+                if self.plant.has(Bug::UnknownIsYes) =>
+            {
                 Event::Replied { branch, op: Op::Prepare, attempt, reply: Reply::Ok }
             }
-            Event::Replied { branch, op: Op::Commit, attempt, reply: Reply::Refused(_) } if self.plant.has(Bug::RefusalIsDone) => {
+            Event::Replied { branch, op: Op::Commit, attempt, reply: Reply::Refused(_) }
+                if self.plant.has(Bug::RefusalIsDone) =>
+            {
                 Event::Replied { branch, op: Op::Commit, attempt, reply: Reply::Ok }
             }
             event => event,

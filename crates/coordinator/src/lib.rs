@@ -22,6 +22,7 @@ pub use lane::{Figures, Lane};
 pub use plant::Bug;
 pub use record::{Corrupt, Record, Standing, Stored};
 pub use request::{
-    Admission, Answer, BatchLimits, Begin, Call, CallId, Found, Input, Loading, Output, Refusal, Request, Saved, Settings, Ticket, Wait,
+    Admission, Answer, BatchLimits, Begin, Call, CallId, Found, Input, Loading, Output, Refusal, Request, Saved,
+    Settings, Ticket, Wait,
 };
 pub use view::{BranchView, ReasonView, View};

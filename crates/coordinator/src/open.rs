@@ -39,7 +39,17 @@ pub(crate) struct Open {
 impl Open {
     pub(crate) fn new(txn: Transaction, body: Option<Box<Body>>) -> Open {
         let bytes = txn.bytes();
-        Open { txn, body, waiters: Vec::new(), unsaved: Unsaved::No, forced: 0, latest: 0, armed: None, finding: false, bytes }
+        Open {
+            txn,
+            body,
+            waiters: Vec::new(),
+            unsaved: Unsaved::No,
+            forced: 0,
+            latest: 0,
+            armed: None,
+            finding: false,
+            bytes,
+        }
     }
 
     /// What an answer about it waits for.

@@ -20,6 +20,18 @@ pub struct Record {
     pub standing: Standing,
 }
 
+impl Record {
+    /// The bytes of a body, as [`Stored::decode`] reads them.
+    pub fn encode_body(body: &Body) -> Vec<u8> {
+        encode(body)
+    }
+
+    /// The bytes of a change, as [`Stored::decode`] reads them.
+    pub fn encode_change(events: &[HistoryEvent]) -> Vec<u8> {
+        encode(&events)
+    }
+}
+
 /// What a store needs to know of a transaction without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {

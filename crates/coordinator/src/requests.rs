@@ -5,16 +5,27 @@ use crate::plant::Bug;
 use crate::record::Stored;
 use crate::request::{Admission, Answer, Begin, Found, Output, Refusal, Request, Ticket, Wait};
 use std::sync::Arc;
-use unanim_engine::{Body, BranchId, BranchSpec, Decision, Durability, Event, Gid, Outcome, Phase, Rejection, Timestamp, Transaction};
+use unanim_engine::{
+    Body, BranchId, BranchSpec, Decision, Durability, Event, Gid, Outcome, Phase, Rejection, Timestamp, Transaction,
+};
 
 impl Lane {
-    pub(crate) fn request(&mut self, ticket: Ticket, gid: Gid, request: Request, now: Timestamp, out: &mut Vec<Output>) {
+    pub(crate) fn request(
+        &mut self,
+        ticket: Ticket,
+        gid: Gid,
+        request: Request,
+        now: Timestamp,
+        out: &mut Vec<Output>,
+    ) {
         if self.ended() {
             return refuse(ticket, Refusal::Unavailable, out);
         }
         match (self.slots.get_mut(&gid), &request) {
             (Some(Slot::Open(_)), _) => self.apply(ticket, &gid, request, now, out),
-            (Some(Slot::Finding(_)), _) if self.plant.has(Bug::NoFindQueue) => self.absent(ticket, &gid, request, now, out),
+            (Some(Slot::Finding(_)), _) if self.plant.has(Bug::NoFindQueue) => {
+                self.absent(ticket, &gid, request, now, out)
+            }
             (Some(Slot::Finding(finding)), _) => finding.later.push((ticket, request)),
             (None, Request::Begin(begin)) if begin.fresh => self.absent(ticket, &gid, request, now, out),
             (None, Request::Inquire(Some(_))) if self.plant.has(Bug::PresumeFromMemory) => {
@@ -85,7 +96,9 @@ impl Lane {
             return;
         }
         match self.slots.get(gid) {
-            Some(_) => finding.later.into_iter().for_each(|(ticket, request)| self.apply(ticket, gid, request, now, out)),
+            Some(_) => {
+                finding.later.into_iter().for_each(|(ticket, request)| self.apply(ticket, gid, request, now, out))
+            }
             None => {
                 let again = Finding { asked: finding.later, later: Vec::new() };
                 self.slots.insert(gid.clone(), Slot::Finding(again));
@@ -114,7 +127,15 @@ impl Lane {
             return refuse(ticket, Refusal::NoBranches, out);
         }
         let Begin { mode, digest, timeout_ms, retry, branches, start, wait, fresh: _ } = begin;
-        let body = Body { gid: gid.clone(), mode, digest, created_at: now, deadline_at: now.after(timeout_ms), retry, branches };
+        let body = Body {
+            gid: gid.clone(),
+            mode,
+            digest,
+            created_at: now,
+            deadline_at: now.after(timeout_ms),
+            retry,
+            branches,
+        };
         let txn = match Transaction::begin(&body, &self.settings.transaction) {
             Ok(txn) => txn,
             Err(rejection) => return refuse(ticket, Refusal::from(rejection), out),
@@ -125,7 +146,8 @@ impl Lane {
         self.insert(txn, Some(Box::new(body)));
         self.changed(gid, Durability::Forced, now, out);
         if start {
-            self.step(gid, Event::Requested(Decision::Commit, None), now, out).expect("an active transaction with branches commits");
+            self.step(gid, Event::Requested(Decision::Commit, None), now, out)
+                .expect("an active transaction with branches commits");
         }
         self.wait_or_tell(ticket, gid, wait, now, out);
     }
@@ -160,7 +182,13 @@ impl Lane {
         }
     }
 
-    fn join(&mut self, gid: &Gid, branches: Vec<Arc<BranchSpec>>, now: Timestamp, out: &mut Vec<Output>) -> Result<(), Refusal> {
+    fn join(
+        &mut self,
+        gid: &Gid,
+        branches: Vec<Arc<BranchSpec>>,
+        now: Timestamp,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
         if branches.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! A transaction as it is shown.
 use unanim_engine::{
-    BranchId, BranchState, CallState, Gid, Heuristic, LastReply, Mode, Op, Outcome, Participant, Phase, ReasonCode, Timestamp,
-    Transaction,
+    BranchId, BranchState, CallState, Gid, Heuristic, LastReply, Mode, Op, Outcome, Participant, Phase, ReasonCode,
+    Timestamp, Transaction,
 };
 
 /// What an answer says of a transaction. Attempts, last replies and next tries are hints from memory, no promise.

@@ -1,2 +1,15 @@
 //! The async ring, thin: it turns sockets, stores and clocks into a lane's inputs, and its outputs into I/O.
+//!
+//! [`start`] gives a [`Handle`], through which front doors ask, and the driver's future, which runs until the session
+//! ends. Everything lives on one thread; the store commits there too, or on a thread of its own.
+
+mod clock;
+pub mod conformance;
+mod driver;
+mod handle;
 pub mod ports;
+mod purge;
+
+pub use clock::SystemClock;
+pub use driver::{Ended, NodeSettings, start};
+pub use handle::{Asking, Handle, NodeFigures, Readiness};
