@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// From so many branches on their names are indexed; below, looking at each is cheaper.
+/// With more branches than this their names are indexed; below, looking at each is cheaper.
 const INDEX_FROM: usize = 16;
 
 /// What is written once, when a transaction begins.
@@ -96,7 +96,7 @@ impl Transaction {
             loaded_at: None,
             unsaved: Vec::new(),
         };
-        body.branches.iter().for_each(|spec| txn.push(spec.clone()));
+        txn.begin_with(body.branches.iter().cloned());
         txn
     }
 
@@ -124,7 +124,7 @@ impl Transaction {
                 .map_or(body.branches.last(), |(given, _)| Some(given));
             return Err(Rejection::BranchConflict(twice.expect("some were given").id.clone()));
         }
-        new.into_iter().for_each(|spec| txn.push(spec));
+        txn.begin_with(new.into_iter());
         Ok(txn)
     }
 
@@ -242,14 +242,27 @@ impl Transaction {
         }
     }
 
+    /// All at once: one sort instead of a search for each name.
+    fn begin_with(&mut self, specs: impl Iterator<Item = Arc<BranchSpec>>) {
+        self.branches.extend(specs.map(Branch::new));
+        self.index();
+    }
+
     fn push(&mut self, spec: Arc<BranchSpec>) {
-        if self.branches.len() == INDEX_FROM {
-            self.names = self.branches.iter().map(|b| b.spec.id.clone()).zip(0..).collect();
-        }
-        if self.branches.len() >= INDEX_FROM {
+        let indexed = self.branches.len() > INDEX_FROM;
+        if indexed {
             self.names.insert(spec.id.clone(), self.branches.len() as BranchIndex);
         }
         self.branches.push(Branch::new(spec));
+        if !indexed {
+            self.index();
+        }
+    }
+
+    fn index(&mut self) {
+        if self.branches.len() > INDEX_FROM {
+            self.names = self.branches.iter().map(|b| b.spec.id.clone()).zip(0..).collect();
+        }
     }
 
     /// Which branch has this id.
