@@ -1,5 +1,6 @@
 //! `unanim`: the one binary. Each subcommand is a module of its own; this one only tells them apart.
 
+mod bench;
 mod duration;
 mod http;
 mod participant;
@@ -18,6 +19,8 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Measure a coordinator: closed-loop clients, two participants, percentiles
+    Bench(bench::BenchArgs),
     /// Run a durable participant with accounts, to try things with
     DemoParticipant(participant::ParticipantArgs),
 }
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let done = match Cli::parse().command {
+        Command::Bench(args) => bench::run(args),
         Command::DemoParticipant(args) => participant::run(args),
     };
     done.unwrap_or_else(|error| {

@@ -1,0 +1,78 @@
+//! `unanim bench`: a closed loop of clients against a coordinator, with participants of its own that always say yes.
+
+mod cpu;
+mod load;
+mod participants;
+mod report;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use hyper::Uri;
+
+/// What `unanim bench --help` shows.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Every client sends its next transaction when the one before is answered. Two participants run inside this process, on
+free loopback ports and a thread of their own. A v1 transaction is one POST that waits for the decision; a classic one is
+POST /transaction and POST .../prepare together.
+
+Example:
+  unanim bench --url http://127.0.0.1:8080 --door v1 --clients 50 --seconds 10 --pid $(pgrep -f 'unanim serve')
+
+Exit codes: 0 when every transaction committed; 1 otherwise.")]
+pub(crate) struct BenchArgs {
+    /// The coordinator
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: Uri,
+    /// The front door to go through
+    #[arg(long, value_enum, default_value = "v1")]
+    door: Door,
+    /// Clients, each with one connection and one transaction at a time
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    clients: u32,
+    /// How long to measure
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    seconds: f64,
+    /// How long to run before that
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    warmup: f64,
+    /// Also report the CPU time that this process, the coordinator, spends on one transaction
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// The front doors that have a load of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Door {
+    V1,
+    Classic,
+}
+
+/// Runs the load and prints what came out.
+pub(crate) fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
+    if args.url.scheme_str() != Some("http") || args.url.authority().is_none() {
+        bail!("--url is http://HOST:PORT, not {}", args.url);
+    }
+    let span = |seconds: f64, flag| {
+        Duration::try_from_secs_f64(seconds).with_context(|| format!("--{flag} {seconds} is no time"))
+    };
+    let (warmup, measure) = (span(args.warmup, "warmup")?, span(args.seconds, "seconds")?);
+    if measure.is_zero() {
+        bail!("--seconds must be more than 0");
+    }
+    let participants = participants::start()?;
+    let plan = load::Plan { url: args.url, door: args.door, clients: args.clients, warmup, measure, pid: args.pid };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(load::run(&plan, &participants))?;
+    match args.json {
+        true => println!("{}", report::json(&plan, &result)),
+        false => print!("{}", report::text(&plan, &result)),
+    }
+    Ok(if result.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
