@@ -4,6 +4,7 @@ mod bench;
 mod duration;
 mod http;
 mod participant;
+mod tx;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ struct Cli {
 enum Command {
     /// Measure a coordinator: closed-loop clients, two participants, percentiles
     Bench(bench::BenchArgs),
+    /// Submit a transaction, or show one
+    Tx(tx::TxArgs),
     /// Run a durable participant with accounts, to try things with
     DemoParticipant(participant::ParticipantArgs),
 }
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     }
     let done = match Cli::parse().command {
         Command::Bench(args) => bench::run(args),
+        Command::Tx(args) => tx::run(args),
         Command::DemoParticipant(args) => participant::run(args),
     };
     done.unwrap_or_else(|error| {

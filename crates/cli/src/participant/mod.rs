@@ -26,13 +26,14 @@ use crate::duration;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Protocols:
-  v1       POST any path with the headers Unanim-Op (prepare, commit, rollback, commit_one_phase), Unanim-Gid,
-           Unanim-Branch and Unanim-Inquiry; the body is the payload, {\"account\":\"widgets\",\"amount\":-2}
-  classic  POST /transaction/<gid>/prepare|commit|rollback without a body (see --classic-account)
+  v1       POST any path with the headers Unanim-Op (prepare, commit, rollback, commit_one_phase),
+           Unanim-Gid, Unanim-Branch and Unanim-Inquiry; the body is the payload,
+           {\"account\":\"widgets\",\"amount\":-2}
+  classic  POST /transaction/<gid>/prepare|commit|rollback, no body (see --classic-account)
   reads    GET /books, GET /livez
 
 Example:
-  unanim demo-participant --listen 127.0.0.1:5001 --data-dir ./stock --name stock --account widgets=100
+  unanim demo-participant --listen 127.0.0.1:5001 --data-dir ./stock --account widgets=100
 
 Exit codes: 0 after SIGTERM or SIGINT; 1 when it cannot start; 70 when its database cannot be written.")]
 pub(crate) struct ParticipantArgs {

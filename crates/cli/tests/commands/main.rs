@@ -1,4 +1,7 @@
 //! The subcommands as their users meet them: real processes, real sockets, real files.
 
+mod bench;
+mod fake;
 mod participant;
 mod support;
+mod tx;

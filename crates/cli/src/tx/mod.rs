@@ -1,0 +1,152 @@
+//! `unanim tx`: hand in a transaction and read one, from a shell.
+
+mod coordinator;
+mod show;
+mod submission;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use self::coordinator::{Coordinator, Transaction};
+use self::submission::Submission;
+
+/// Exit codes of `tx submit`, beside 0 for committed and 1 for an error.
+const ABORTED: u8 = 2;
+const UNDECIDED: u8 = 3;
+
+/// What `unanim tx --help` shows.
+#[derive(clap::Args, Debug)]
+pub(crate) struct TxArgs {
+    #[command(subcommand)]
+    command: TxCommand,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum TxCommand {
+    /// Submit a transaction and wait for its end
+    #[command(after_help = "\
+The file holds the JSON body of POST /v1/transactions. A gid that it lacks is made before it is
+sent, so that it can be sent again, after a lost connection or a 503, without running twice.
+
+Example:
+  unanim tx submit - <<'END'
+  {\"branches\": [
+    {\"id\": \"stock\", \"endpoint\": \"http://127.0.0.1:5001/tx\",
+     \"payload\": {\"account\": \"widgets\", \"amount\": -2}},
+    {\"id\": \"pay\", \"endpoint\": \"http://127.0.0.1:5002/tx\",
+     \"payload\": {\"account\": \"alice\", \"amount\": -50}}]}
+  END
+
+Exit codes: 0 committed, 2 aborted, 3 undecided, 1 error.")]
+    Submit(SubmitArgs),
+    /// Show a transaction
+    #[command(after_help = "\
+Example:
+  unanim tx get order-17
+
+Exit codes: 0 found, 1 not found or another error.")]
+    Get(GetArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct SubmitArgs {
+    /// The file with the transaction; - reads standard input
+    file: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
+    /// What to wait for
+    #[arg(long, value_enum, default_value = "finished")]
+    wait: Wait,
+    /// How long to try and to wait
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// Print the server's answer as it is
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+struct GetArgs {
+    /// The transaction's gid
+    gid: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Print the server's answer as it is
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args, Debug)]
+struct ServerArgs {
+    /// The coordinator
+    #[arg(long, value_name = "URL", env = "UNANIM_SERVER", default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// A file with the token to show
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// CA certificates (PEM) to trust, instead of the system's
+    #[arg(long, value_name = "PEM")]
+    ca_file: Option<PathBuf>,
+}
+
+/// What a submission waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Wait {
+    /// Every participant has acknowledged the decision
+    Finished,
+    /// Committed or aborted is decided, and durable
+    Decided,
+    /// It is accepted
+    None,
+}
+
+/// Runs one of the subcommands.
+pub(crate) fn run(args: TxArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match args.command {
+        TxCommand::Submit(args) => runtime.block_on(submit(args)),
+        TxCommand::Get(args) => runtime.block_on(get(args)),
+    }
+}
+
+async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
+    let submission = Submission::read(&args.file)?;
+    let coordinator = connect(&args.server)?;
+    let began = Instant::now();
+    let answer = coordinator.submit(&submission.body, args.wait, args.timeout).await;
+    // Whoever loses the answer can still ask by the gid, so it must not get lost with it.
+    let answer = answer.with_context(|| format!("transaction {:?}", submission.gid))?;
+    let transaction: Transaction = answer.parse()?;
+    match args.json {
+        true => println!("{}", answer.text().trim_end()),
+        false => print!("{}", show::submitted(&transaction, began.elapsed())),
+    }
+    Ok(match transaction.outcome.as_str() {
+        "committed" => ExitCode::SUCCESS,
+        "aborted" => ABORTED.into(),
+        _ => UNDECIDED.into(),
+    })
+}
+
+async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
+    let answer = connect(&args.server)?.get(&args.gid).await?;
+    match args.json {
+        true => println!("{}", answer.text().trim_end()),
+        false => print!("{}", show::transaction(&answer.parse()?)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn connect(args: &ServerArgs) -> anyhow::Result<Coordinator> {
+    let token = args.token_file.as_ref().map(|path| {
+        let token = std::fs::read_to_string(path);
+        token.with_context(|| format!("cannot read the token file {}", path.display()))
+    });
+    let token = token.transpose()?.map(|token| token.trim().to_owned());
+    let client = crate::http::Client::new(args.ca_file.as_deref())?.with_token(token)?;
+    Coordinator::new(&args.server, client)
+}

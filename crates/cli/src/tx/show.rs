@@ -1,0 +1,152 @@
+//! A transaction for people.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
+use jiff::Timestamp;
+
+use super::coordinator::{Branch, Last, Transaction};
+
+const WIDTH_WITHOUT_TERMINAL: u16 = 120;
+
+const STYLE: TableStyle = TableStyle::new()
+    .header_lines(ContentLineStyle::new(' ', ' ', ' '))
+    .header_separator(LineStyle::new(' ', '─', '─', ' '))
+    .content_lines(ContentLineStyle::new(' ', ' ', ' '));
+
+/// After a submission: how it went in one line, then the branches.
+pub(super) fn submitted(transaction: &Transaction, took: Duration) -> String {
+    let took = humantime::format_duration(Duration::from_millis(took.as_millis() as u64));
+    format!("{} after {took}\n{}", headline(transaction), details(transaction, Timestamp::now()))
+}
+
+/// All there is to know.
+pub(super) fn transaction(transaction: &Transaction) -> String {
+    format!("{}\n{}", headline(transaction), details(transaction, Timestamp::now()))
+}
+
+/// `order-17 aborted: pay refused (no funds)`
+fn headline(transaction: &Transaction) -> String {
+    let mut line = format!("{} {}", printable(&transaction.gid), transaction.outcome);
+    if transaction.outcome != transaction.phase {
+        let _ = write!(line, " ({})", transaction.phase);
+    }
+    if let Some(reason) = &transaction.reason {
+        let said = match reason.code.as_str() {
+            "refused" => "refused",
+            "deadline" => "the deadline passed",
+            "client" => "the client wished it",
+            other => other,
+        };
+        let who = reason.branch.as_ref().map(|branch| format!("{} ", printable(branch))).unwrap_or_default();
+        let why = reason.detail.as_ref().map(|detail| format!(" ({})", printable(detail))).unwrap_or_default();
+        let _ = write!(line, ": {who}{said}{why}");
+    }
+    if transaction.stuck {
+        line += ", STUCK: it goes on trying, and wants a person to look";
+    }
+    if let Some(heuristic) = &transaction.heuristic {
+        let _ = write!(line, ", HEURISTIC: {heuristic}");
+    }
+    line
+}
+
+fn details(transaction: &Transaction, now: Timestamp) -> String {
+    let mut out = String::new();
+    let mut line = format!("mode {}", transaction.mode);
+    let open = transaction.outcome == "undecided";
+    let instants = [
+        ("created", &transaction.created_at),
+        ("deadline", if open { &transaction.deadline_at } else { &None }),
+        ("decided", &transaction.decided_at),
+        ("finished", &transaction.finished_at),
+    ];
+    for (name, at) in instants {
+        if let Some(at) = at {
+            let _ = write!(line, ", {name} {}", relative(at, now));
+        }
+    }
+    let _ = writeln!(out, "{line}");
+    if !transaction.branches.is_empty() {
+        let _ = writeln!(out, "{}", table(&transaction.branches, now));
+    }
+    out
+}
+
+fn table(branches: &[Branch], now: Timestamp) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
+    table.set_header(["branch", "participant", "state", "op", "attempts", "last reply or error", "next try"]);
+    for branch in branches {
+        table.add_row([
+            printable(&branch.id),
+            printable(branch.participant.as_deref().unwrap_or("")),
+            branch.state.clone(),
+            branch.op.clone().unwrap_or_default(),
+            branch.attempts.to_string(),
+            branch.last.as_ref().map(|last| reply(last, now)).unwrap_or_default(),
+            branch.next_at.as_ref().map(|at| relative(at, now)).unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn reply(last: &Last, now: Timestamp) -> String {
+    let mut text = printable(last.code.as_deref().unwrap_or(""));
+    if let Some(detail) = &last.detail {
+        let _ = write!(text, " ({})", printable(detail));
+    }
+    if let Some(at) = &last.at {
+        let _ = write!(text, ", {}", relative(at, now));
+    }
+    text
+}
+
+/// `in 2s`, `3m ago`; what is no instant is shown as it is.
+fn relative(at: &str, now: Timestamp) -> String {
+    let Ok(instant) = at.parse::<Timestamp>() else { return printable(at) };
+    let millis = instant.as_millisecond() - now.as_millisecond();
+    let span = Duration::from_millis(millis.unsigned_abs());
+    // Two units are enough: nobody reads the milliseconds of a day.
+    let text = humantime::format_duration(span).to_string();
+    let text = text.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    match millis {
+        0.. => format!("in {text}"),
+        _ => format!("{text} ago"),
+    }
+}
+
+/// Names come from clients: what a terminal would obey is shown escaped.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect() } else { vec![char] }).collect()
+}
+
+fn width() -> u16 {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(WIDTH_WITHOUT_TERMINAL, |size| size.ws_col.max(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_reads_well() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let view: Transaction = serde_json::from_value(serde_json::json!({
+            "gid": "order\u{1b}-17", "mode": "two_phase", "phase": "aborting", "outcome": "aborted",
+            "reason": {"code": "refused", "branch": "pay", "detail": "no funds"}, "stuck": false, "heuristic": null,
+            "created_at": "2026-11-21T11:59:58Z", "deadline_at": "2026-11-21T12:00:58Z", "decided_at": "2026-11-21T11:59:58.2Z",
+            "finished_at": null, "seq": 4, "later": true,
+            "branches": [{"id": "stock", "participant": "http://127.0.0.1:5001", "state": "asked", "op": "rollback",
+                          "attempts": 3, "last": {"at": "2026-11-21T11:59:59Z", "code": "timeout"}, "next_at": "2026-11-21T12:00:02Z"}],
+        }))
+        .unwrap();
+        assert_eq!(headline(&view), "order\\u{1b}-17 aborted (aborting): pay refused (no funds)");
+        let text = details(&view, now);
+        assert!(text.starts_with("mode two_phase, created 2s ago, decided 1s 800ms ago\n"), "{text}");
+        for cell in ["stock", "http://127.0.0.1:5001", "rollback", "3", "timeout, 1s ago", "in 2s"] {
+            assert!(text.contains(cell), "{cell} is not in\n{text}");
+        }
+    }
+}
