@@ -2,17 +2,15 @@
 //! answers and look-ups out.
 use crate::batch::{Batch, Batches, Gate, Held, Unsaved};
 use crate::dispatch::Dispatch;
+use crate::figures::Figures;
 use crate::keyed::{HashKey, Map, Set};
 use crate::open::{Open, Slot};
-use crate::plant::{Bug, Plant};
-use crate::record::{Record, Standing, Stored, encode};
-use crate::request::{Admission, Answer, Call, CallId, Input, Loading, Output, Refusal, Saved, Settings, Ticket};
-use crate::requests::refuse;
+use crate::plant::{Bug, Plant, overtake};
+use crate::record::{Record, Standing, encode};
+use crate::request::{Admission, Call, CallId, Input, Output, Saved, Settings};
 use crate::timers::Timers;
-use crate::view::View;
 use unanim_engine::{
-    Body, CallState, Durability, Effect, Event, Failure, Gid, HistoryEvent, Op, Outcome, Phase, Recorded, Rejection,
-    Reply, Timestamp, Transaction, Vote, step,
+    Body, Durability, Effect, Event, Failure, Gid, Outcome, Phase, Rejection, Reply, Timestamp, Transaction, step,
 };
 
 /// Due transactions that one `Due` wakes, so that a load of many does not block the lane.
@@ -30,48 +28,23 @@ pub struct Lane {
     /// Of this session; every call carries it.
     fence: u64,
     pub(crate) slots: Map<Gid, Slot>,
-    batches: Batches,
-    timers: Timers,
+    pub(crate) batches: Batches,
+    pub(crate) timers: Timers,
     dispatch: Dispatch,
     effects: Vec<Effect>,
     pub(crate) admission: Admission,
-    state: State,
+    pub(crate) state: State,
     /// What ended while loading: a slice that was read before that may still hand it in.
-    ended_while_loading: Set<Gid>,
-    figures: Figures,
+    pub(crate) ended_while_loading: Set<Gid>,
+    pub(crate) figures: Figures,
     pub(crate) plant: Plant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(crate) enum State {
     Loading,
     Loaded,
     Ended,
-}
-
-/// Counts for people and metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Transactions in memory.
-    pub open: usize,
-    /// Their bytes, roughly.
-    pub open_bytes: usize,
-    /// Those marked stuck.
-    pub stuck: usize,
-    /// Calls in flight.
-    pub calls_in_flight: usize,
-    /// Calls that wait in their participant's line.
-    pub calls_queued: usize,
-    /// Transactions begun by this lane.
-    pub begun: u64,
-    /// Transactions that ended committed in this lane.
-    pub committed: u64,
-    /// Transactions that ended aborted in this lane.
-    pub aborted: u64,
-    /// Steps in which a participant reported that it had finished on its own.
-    pub heuristics: u64,
-    /// Open transactions that were loaded from the store.
-    pub loaded: u64,
 }
 
 impl Lane {
@@ -188,7 +161,7 @@ impl Lane {
         now: Timestamp,
         out: &mut Vec<Output>,
     ) -> Result<(), Rejection> {
-        let event = self.planted(event);
+        let event = self.plant.event(event);
         let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return Ok(()) };
         let mut effects = std::mem::take(&mut self.effects);
         let before = (open.txn.stuck, open.txn.finished(), open.txn.branches.len());
@@ -261,33 +234,7 @@ impl Lane {
         }
     }
 
-    /// Tells the whole transaction as it stands.
-    pub(crate) fn tell_all(&mut self, ticket: Ticket, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
-        self.force_before_telling(gid, now, out);
-        let open = self.entry(gid);
-        let view = View::new(&open.txn, open.told_seq());
-        self.tell(ticket, gid, Answer::Transaction(Box::new(view)), now, out);
-    }
-
-    /// Whatever is said about a transaction is durable first.
-    pub(crate) fn tell(&mut self, ticket: Ticket, gid: &Gid, answer: Answer, now: Timestamp, out: &mut Vec<Output>) {
-        if self.plant.has(Bug::ReadUnsaved) {
-            return out.push(Output::Answer(ticket, answer));
-        }
-        self.force_before_telling(gid, now, out);
-        let gate = self.entry(gid).gate();
-        self.hold(gate, Held::Answer(ticket, answer), now, out);
-    }
-
-    /// Saying something about a transaction forces what was lazy. One exception: the end, after a durable decision.
-    fn force_before_telling(&mut self, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
-        let open = self.entry(gid);
-        if matches!(open.unsaved, Unsaved::Lazy(_)) && !open.txn.finished() {
-            self.changed(gid, Durability::Forced, now, out);
-        }
-    }
-
-    fn hold(&mut self, gate: Gate, held: Held, now: Timestamp, out: &mut Vec<Output>) {
+    pub(crate) fn hold(&mut self, gate: Gate, held: Held, now: Timestamp, out: &mut Vec<Output>) {
         let gate = if self.plant.has(Bug::ActBeforeSave) { 0 } else { gate };
         if let Some(held) = self.batches.hold(gate, held) {
             self.act(held, now, out);
@@ -353,7 +300,7 @@ impl Lane {
         }
     }
 
-    fn remove(&mut self, gid: &Gid) {
+    pub(crate) fn remove(&mut self, gid: &Gid) {
         if let Some(Slot::Open(mut open)) = self.slots.remove(gid) {
             if self.is_loading() {
                 self.ended_while_loading.insert(gid.clone());
@@ -365,43 +312,6 @@ impl Lane {
         }
     }
 
-    /// Recovery is a late timer.
-    fn loaded(&mut self, slice: Vec<Stored>, loading: Loading, now: Timestamp, out: &mut Vec<Output>) {
-        for mut stored in slice {
-            if self.plant.has(Bug::VotesSurviveCrash) {
-                all_said_yes(&mut stored, now);
-            }
-            self.load(stored, now, out);
-        }
-        if loading == Loading::Over {
-            self.state = State::Loaded;
-            self.ended_while_loading.clear();
-        }
-    }
-
-    fn load(&mut self, stored: Stored, now: Timestamp, out: &mut Vec<Output>) {
-        let gid = &stored.body.gid;
-        // Begun by this lane, or handed in twice: memory knows better.
-        let known = matches!(self.slots.get(gid), Some(Slot::Open(_))) || self.ended_while_loading.contains(gid);
-        let txn = Transaction::load(&stored.body, stored.history, now);
-        if known || txn.finished() {
-            return;
-        }
-        let gid = stored.body.gid;
-        let finding = match self.slots.remove(&gid) {
-            Some(Slot::Finding(finding)) => Some(finding),
-            Some(Slot::Open(_)) | None => None,
-        };
-        self.figures.stuck += usize::from(txn.stuck);
-        self.figures.loaded += 1;
-        self.insert(txn, None);
-        let Some(Slot::Open(open)) = self.slots.get_mut(&gid) else { return };
-        open.finding = finding.is_some();
-        self.timers.arm(&gid, &mut open.armed, Some(now));
-        let waiting = finding.into_iter().flat_map(|f| f.asked.into_iter().chain(f.later));
-        waiting.for_each(|(ticket, request)| self.request(ticket, gid.clone(), request, now, out));
-    }
-
     fn due(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         for _ in 0..DUE_MAX {
             let Some(gid) = self.timers.pop(now) else { return };
@@ -411,29 +321,6 @@ impl Lane {
                 assert!(open.armed.is_none_or(|at| at > now), "{gid:?}: a wake that stays due would spin");
             }
         }
-    }
-
-    /// The session is over: nothing more is saved or called, and everybody who waits is told to ask again.
-    fn abandon(&mut self, out: &mut Vec<Output>) {
-        self.state = State::Ended;
-        let held = self.batches.abandon().into_iter();
-        let mut tickets: Vec<Ticket> = held
-            .filter_map(|h| match h {
-                Held::Answer(ticket, _) => Some(ticket),
-                Held::Call(_) => None,
-            })
-            .collect();
-        for (_, slot) in self.slots.drain() {
-            match slot {
-                Slot::Finding(finding) => tickets.extend(finding.asked.iter().chain(&finding.later).map(|(t, _)| *t)),
-                Slot::Open(_) if self.plant.has(Bug::DropWaiters) => {}
-                Slot::Open(open) => tickets.extend(open.waiters.iter().map(|(t, _)| *t)),
-            }
-        }
-        self.timers = Timers::default();
-        self.figures = Figures { open: 0, open_bytes: 0, stuck: 0, ..self.figures };
-        tickets.sort();
-        tickets.into_iter().for_each(|ticket| refuse(ticket, Refusal::Unavailable, out));
     }
 
     pub(crate) fn insert(&mut self, txn: Transaction, body: Option<Box<Body>>) {
@@ -448,22 +335,6 @@ impl Lane {
         match self.slots.get_mut(gid) {
             Some(Slot::Open(open)) => open,
             Some(Slot::Finding(_)) | None => panic!("{gid:?} was just seen open"),
-        }
-    }
-
-    fn planted(&self, event: Event) -> Event {
-        match event {
-            Event::Replied { branch, op: Op::Prepare, attempt, reply: Reply::Unknown { .. } }
-                if self.plant.has(Bug::UnknownIsYes) =>
-            {
-                Event::Replied { branch, op: Op::Prepare, attempt, reply: Reply::Ok }
-            }
-            Event::Replied { branch, op: Op::Commit, attempt, reply: Reply::Refused(_) }
-                if self.plant.has(Bug::RefusalIsDone) =>
-            {
-                Event::Replied { branch, op: Op::Commit, attempt, reply: Reply::Ok }
-            }
-            event => event,
         }
     }
 }
@@ -484,27 +355,4 @@ fn take_record(open: &mut Open, number: Gate) -> Option<Record> {
         change: if events.is_empty() { Vec::new() } else { encode(&events) },
         standing: Standing::of(open.txn.phase, open.txn.finished_at),
     })
-}
-
-/// For [`Bug::VotesSurviveCrash`].
-fn all_said_yes(stored: &mut Stored, now: Timestamp) {
-    let preparing = stored.history.last().is_some_and(|e| matches!(e.what, Recorded::Phase(Phase::Preparing, _)));
-    if preparing {
-        let votes = (0..stored.body.branches.len() as u32).map(|i| Recorded::Voted(i, Vote::Yes));
-        stored.history.extend(votes.map(|what| HistoryEvent { at: now, what }));
-    }
-}
-
-/// For [`Bug::OvertakeInFlight`].
-fn overtake(txn: &mut Transaction, effects: &mut Vec<Effect>) {
-    if txn.phase != Phase::Aborting {
-        return;
-    }
-    for (branch, index) in txn.branches.iter_mut().zip(0..) {
-        if branch.call == CallState::Calling(Op::Prepare) {
-            branch.attempts += 1;
-            branch.call = CallState::Calling(Op::Rollback);
-            effects.push(Effect::Call { branch: index, op: Op::Rollback, attempt: branch.attempts });
-        }
-    }
 }

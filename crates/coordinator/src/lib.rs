@@ -6,6 +6,7 @@
 
 mod batch;
 mod dispatch;
+mod figures;
 mod keyed;
 mod lane;
 mod open;
@@ -13,11 +14,14 @@ mod plant;
 mod record;
 mod request;
 mod requests;
+mod session;
+mod telling;
 mod timers;
 mod view;
 
 pub use batch::{Batch, Gate};
-pub use lane::{Figures, Lane};
+pub use figures::Figures;
+pub use lane::Lane;
 #[doc(hidden)]
 pub use plant::Bug;
 pub use record::{Corrupt, Record, Standing, Stored};

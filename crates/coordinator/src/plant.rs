@@ -1,4 +1,6 @@
 //! Bugs for the simulation to find. Without the feature `plant` every question here is answered "no" at compile time.
+use crate::record::Stored;
+use unanim_engine::{CallState, Effect, Event, HistoryEvent, Op, Phase, Recorded, Reply, Timestamp, Transaction, Vote};
 
 /// A rule of the protocol that is broken on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,5 +51,47 @@ impl Plant {
     #[expect(clippy::unused_self, reason = "the same call with and without the feature")]
     pub(crate) const fn has(&self, _: Bug) -> bool {
         false
+    }
+}
+
+impl Plant {
+    /// For [`Bug::UnknownIsYes`] and [`Bug::RefusalIsDone`].
+    pub(crate) fn event(&self, event: Event) -> Event {
+        match event {
+            Event::Replied { branch, op: Op::Prepare, attempt, reply: Reply::Unknown { .. } }
+                if self.has(Bug::UnknownIsYes) =>
+            {
+                Event::Replied { branch, op: Op::Prepare, attempt, reply: Reply::Ok }
+            }
+            Event::Replied { branch, op: Op::Commit, attempt, reply: Reply::Refused(_) }
+                if self.has(Bug::RefusalIsDone) =>
+            {
+                Event::Replied { branch, op: Op::Commit, attempt, reply: Reply::Ok }
+            }
+            event => event,
+        }
+    }
+}
+
+/// For [`Bug::VotesSurviveCrash`].
+pub(crate) fn all_said_yes(stored: &mut Stored, now: Timestamp) {
+    let preparing = stored.history.last().is_some_and(|e| matches!(e.what, Recorded::Phase(Phase::Preparing, _)));
+    if preparing {
+        let votes = (0..stored.body.branches.len() as u32).map(|i| Recorded::Voted(i, Vote::Yes));
+        stored.history.extend(votes.map(|what| HistoryEvent { at: now, what }));
+    }
+}
+
+/// For [`Bug::OvertakeInFlight`].
+pub(crate) fn overtake(txn: &mut Transaction, effects: &mut Vec<Effect>) {
+    if txn.phase != Phase::Aborting {
+        return;
+    }
+    for (branch, index) in txn.branches.iter_mut().zip(0..) {
+        if branch.call == CallState::Calling(Op::Prepare) {
+            branch.attempts += 1;
+            branch.call = CallState::Calling(Op::Rollback);
+            effects.push(Effect::Call { branch: index, op: Op::Rollback, attempt: branch.attempts });
+        }
     }
 }
