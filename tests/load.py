@@ -91,7 +91,7 @@ class Client(threading.Thread):
                     data=None if body is None else json.dumps(body),
                     headers={} if body is None else {"Content-Type": "application/json"},
                 )
-            except (requests.ConnectionError, requests.Timeout):
+            except requests.RequestException:
                 answer = None
             if answer is None or answer.status_code in AGAIN:
                 if gid:
