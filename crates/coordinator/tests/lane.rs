@@ -1,0 +1,372 @@
+//! The gates, one at a time: exact outputs of a lane that is handed one input after the other.
+use std::sync::Arc;
+use unanim_coordinator::{
+    Admission, Answer, Batch, Begin, Call, Found, Input, Lane, Loading, Output, Refusal, Request, Saved, Settings,
+    Standing, Stored, Ticket, View, Wait,
+};
+use unanim_engine::{
+    BranchId, BranchSpec, Decision, Dialect, Failure, Gid, Mode, Op, Outcome, Participant, Phase, Reply, RetryPolicy,
+    Target, Timestamp,
+};
+
+const FENCE: u64 = 7;
+
+struct Bench {
+    lane: Lane,
+    now: Timestamp,
+}
+
+fn gid(name: &str) -> Gid {
+    Gid::new(name).expect("a name")
+}
+
+fn spec(id: &str) -> Arc<BranchSpec> {
+    Arc::new(BranchSpec {
+        id: BranchId::new(id).expect("a name"),
+        participant: Participant::new("http://p:1").expect("a name"),
+        target: Target::One("http://p:1/tx".into()),
+        dialect: Dialect::V1,
+        headers: Box::default(),
+        payload: None,
+        call_timeout_ms: 10_000,
+        retry: None,
+        refused_statuses: Box::new([409, 422]),
+        one_phase: false,
+        digest: None,
+    })
+}
+
+fn begin(digest: u8, branches: &[&str], start: bool, wait: Option<Wait>) -> Request {
+    Request::Begin(Box::new(Begin {
+        mode: Mode::TwoPhase,
+        digest: [digest; 32],
+        timeout_ms: 60_000,
+        retry: RetryPolicy::default(),
+        branches: branches.iter().map(|id| spec(id)).collect(),
+        start,
+        fresh: true,
+        wait,
+    }))
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Bench {
+        let mut bench = Bench { lane: Lane::new(settings, [1, 2], FENCE), now: Timestamp(1_000) };
+        assert_eq!(bench.handle(Input::Loaded(Vec::new(), Loading::Over)), []);
+        bench
+    }
+
+    fn handle(&mut self, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.lane.handle(input, self.now, &mut out);
+        out
+    }
+
+    fn request(&mut self, ticket: u64, name: &str, request: Request) -> Vec<Output> {
+        self.handle(Input::Request(Ticket(ticket), gid(name), request))
+    }
+
+    /// The batch that is cut now.
+    fn cut(&mut self) -> Option<Batch> {
+        let mut out = Vec::new();
+        self.lane.flush(self.now, &mut out);
+        match out.pop() {
+            Some(Output::Save(batch)) if out.is_empty() => Some(batch),
+            None => None,
+            other => panic!("a cut gives one batch, not {other:?}"),
+        }
+    }
+
+    fn applied(&mut self) -> Vec<Output> {
+        self.handle(Input::Saved(Saved::Applied))
+    }
+
+    fn reply(&mut self, call: &Call, reply: Reply) -> Vec<Output> {
+        self.handle(Input::Replied(call.id.clone(), reply))
+    }
+}
+
+fn calls(outputs: Vec<Output>) -> Vec<Call> {
+    outputs
+        .into_iter()
+        .map(|output| match output {
+            Output::Call(call) => call,
+            other => panic!("expected calls only, not {other:?}"),
+        })
+        .collect()
+}
+
+/// Calls and the rest.
+fn split(outputs: Vec<Output>) -> (Vec<Call>, Vec<Output>) {
+    let (calls_only, rest) = outputs.into_iter().partition(|o| matches!(o, Output::Call(_)));
+    (calls(calls_only), rest)
+}
+
+fn asked(calls: &[Call]) -> Vec<(u32, Op, u32)> {
+    calls.iter().map(|c| (c.id.branch, c.id.op, c.id.attempt)).collect()
+}
+
+fn told(outputs: &[Output]) -> (Ticket, &View) {
+    match outputs {
+        [Output::Answer(ticket, Answer::Transaction(view))] => (*ticket, view),
+        other => panic!("expected one answer, not {other:?}"),
+    }
+}
+
+fn refused(ticket: u64, refusal: Refusal) -> Vec<Output> {
+    vec![Output::Answer(Ticket(ticket), Answer::Refused(refusal))]
+}
+
+/// What a store would hand in after these batches.
+fn stored(batches: &[&Batch], name: &str) -> Stored {
+    let records: Vec<_> = batches.iter().flat_map(|b| &b.records).filter(|r| r.gid == gid(name)).collect();
+    let body = records.iter().find_map(|r| r.body.as_deref()).expect("the first record has the body");
+    Stored::decode(body, records.iter().map(|r| &r.change[..]).filter(|c| !c.is_empty())).expect("our own records")
+}
+
+#[test]
+fn every_output_waits_for_the_batch_that_justifies_it() {
+    let mut b = Bench::new();
+    assert_eq!(b.request(1, "t", begin(1, &["a", "b"], true, Some(Wait::Decided))), []);
+    let first = b.cut().expect("a begin is forced");
+    assert_eq!((first.number, first.records.len(), first.records[0].standing), (1, 1, Standing::Preparing));
+    let prepares = calls(b.applied());
+    assert_eq!(asked(&prepares), [(0, Op::Prepare, 1), (1, Op::Prepare, 1)]);
+    assert_eq!((prepares[0].fence, prepares[0].deadline_ms), (FENCE, 60_000));
+
+    assert_eq!(b.reply(&prepares[0], Reply::Ok), []);
+    assert_eq!(b.cut(), None, "a vote is lazy");
+    assert_eq!(b.reply(&prepares[1], Reply::Ok), []);
+    let second = b.cut().expect("a decision is forced");
+    assert_eq!((second.records[0].standing, second.records[0].first_seq), (Standing::Decided, 3));
+    assert_eq!(second.records[0].body, None, "the body is written once");
+    let (commits, outputs) = split(b.applied());
+    let (ticket, view) = told(&outputs);
+    assert_eq!(
+        (ticket, view.phase, view.outcome, view.seq),
+        (Ticket(1), Phase::Committing, Some(Outcome::Committed), 5)
+    );
+    assert_eq!(asked(&commits), [(0, Op::Commit, 2), (1, Op::Commit, 2)]);
+
+    assert_eq!(b.reply(&commits[0], Reply::Ok), []);
+    assert_eq!(b.reply(&commits[1], Reply::Ok), []);
+    assert_eq!(b.cut(), None, "the end after a durable decision is lazy");
+    assert_eq!(b.lane.next_due(), Some(b.now.after(50)));
+    b.now = b.now.after(50);
+    let third = b.cut().expect("lazy changes are written within 50 ms");
+    assert_eq!(third.records[0].standing, Standing::Finished(Timestamp(1_000)));
+    assert_eq!(b.lane.open(), 1);
+    assert_eq!(b.applied(), []);
+    assert_eq!((b.lane.open(), b.lane.next_due()), (0, None), "a finished one leaves memory with its record");
+    let history = stored(&[&first, &second, &third], "t").history;
+    assert_eq!(history.len(), 7);
+}
+
+#[test]
+fn a_reader_forces_what_was_lazy_and_waits_for_it() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a", "b"], true, None));
+    b.cut().expect("begun");
+    let prepares = split(b.applied()).0;
+    b.reply(&prepares[0], Reply::Ok);
+    assert_eq!(b.request(2, "t", Request::Read), []);
+    let forced = b.cut().expect("saying forces");
+    assert_eq!(forced.records[0].first_seq, 3);
+    assert_eq!(told(&b.applied()).1.seq, 3);
+    assert_eq!(told(&b.request(3, "t", Request::Read)).1.seq, 3, "nothing new: at once");
+}
+
+#[test]
+fn whoever_waits_for_the_end_waits_for_the_decision_only() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a"], true, Some(Wait::Finished)));
+    b.cut().expect("begun");
+    let prepare = calls(b.applied()).remove(0);
+    b.reply(&prepare, Reply::Ok);
+    b.cut().expect("decided");
+    let commit = calls(b.applied()).remove(0);
+    let outputs = b.reply(&commit, Reply::Ok);
+    let (ticket, view) = told(&outputs);
+    assert_eq!((ticket, view.phase, view.seq), (Ticket(1), Phase::Committed, 4), "seq counts only what is durable");
+}
+
+#[test]
+fn an_abort_is_forced_and_a_rollback_waits_for_the_prepare() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a", "b"], true, Some(Wait::Decided)));
+    b.cut().expect("begun");
+    let prepares = calls(b.applied());
+    assert_eq!(b.reply(&prepares[0], Reply::Refused(Some("no stock".into()))), []);
+    b.cut().expect("an abort is a decision");
+    let (rollbacks, outputs) = split(b.applied());
+    let (_, view) = told(&outputs);
+    let reason = view.reason.as_ref().expect("a reason");
+    assert_eq!((reason.branch.as_ref().map(BranchId::as_str), reason.detail.as_deref()), (Some("a"), Some("no stock")));
+    assert_eq!(asked(&rollbacks), [(0, Op::Rollback, 2)], "the other's prepare is still under way");
+    let late = calls(b.reply(&prepares[1], Reply::Ok));
+    assert_eq!(asked(&late), [(1, Op::Rollback, 2)]);
+}
+
+#[test]
+fn an_unknown_gid_is_looked_up_and_who_comes_later_makes_it_look_again() {
+    let mut b = Bench::new();
+    let name = BranchId::new("a").expect("a name");
+    assert_eq!(b.request(1, "t", Request::Read), [Output::Find(gid("t"))]);
+    assert_eq!(b.request(2, "t", Request::Inquire(Some(name))), []);
+    let outputs = b.handle(Input::Found(gid("t"), Found::Absent));
+    assert_eq!(
+        outputs,
+        [refused(1, Refusal::NotFound).remove(0), Output::Find(gid("t"))],
+        "that read began before the second came"
+    );
+    let outputs = b.handle(Input::Found(gid("t"), Found::Absent));
+    assert_eq!(outputs, [Output::Answer(Ticket(2), Answer::Outcome(Some(Outcome::Aborted)))]);
+    assert_eq!(b.lane.open(), 0);
+}
+
+#[test]
+fn same_gid_same_body_is_the_same_and_another_body_a_conflict() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a"], false, None));
+    b.request(2, "t", begin(1, &["a"], false, None));
+    b.request(3, "t", begin(2, &["a"], false, None));
+    b.cut().expect("begun");
+    let outputs = b.applied();
+    assert_eq!(told(&outputs[..1]).1, told(&outputs[1..2]).1);
+    assert_eq!(outputs[2..], refused(3, Refusal::GidConflict));
+}
+
+#[test]
+fn a_hung_participant_holds_up_nobody_else_and_its_line_moves_on() {
+    let settings = Settings { in_flight_max: 1, ..Settings::default() };
+    let mut b = Bench::with(settings);
+    b.request(1, "t", begin(1, &["a", "b"], true, None));
+    b.cut().expect("begun");
+    let first = split(b.applied()).0.remove(0);
+    assert_eq!(first.id.branch, 0);
+    let next = calls(b.reply(&first, Reply::unknown(Failure::Timeout)));
+    assert_eq!(asked(&next), [(1, Op::Prepare, 1)]);
+    assert_eq!(b.lane.figures().calls_in_flight, 1);
+}
+
+#[test]
+fn a_call_that_is_no_longer_wanted_ends_unsent() {
+    let settings = Settings { in_flight_max: 1, ..Settings::default() };
+    let mut b = Bench::with(settings);
+    b.request(1, "t", begin(1, &["a", "b"], true, None));
+    b.cut().expect("begun");
+    let first = split(b.applied()).0.remove(0);
+    let rollback = Request::Decide { decision: Decision::Rollback, branches: vec![], timeout_ms: None, wait: None };
+    b.request(2, "t", rollback);
+    b.cut().expect("an abort is forced");
+    told(&b.applied());
+    let next = calls(b.reply(&first, Reply::Ok));
+    assert_eq!(asked(&next), [(0, Op::Rollback, 2)], "the second prepare was never sent");
+    let next = calls(b.reply(&next[0], Reply::Ok));
+    assert_eq!(asked(&next), [(1, Op::Rollback, 2)]);
+}
+
+#[test]
+fn a_full_lane_still_reads_answers_inquiries_and_ends_what_is_open() {
+    let mut b = Bench::with(Settings { open_max: 1, ..Settings::default() });
+    b.request(1, "t", begin(1, &["a"], false, None));
+    b.cut().expect("begun");
+    told(&b.applied());
+    assert_eq!(b.request(2, "u", begin(1, &["a"], true, None)), refused(2, Refusal::TooManyOpen));
+    told(&b.request(3, "t", Request::Read));
+    assert_eq!(b.request(4, "v", Request::Inquire(None)), [Output::Find(gid("v"))]);
+    assert_eq!(b.handle(Input::Found(gid("v"), Found::Absent)), refused(4, Refusal::NotFound));
+    let commit = Request::Decide { decision: Decision::Commit, branches: vec![], timeout_ms: None, wait: None };
+    assert_eq!(b.request(5, "t", commit), []);
+    b.cut().expect("preparing is forced");
+    assert_eq!(b.applied().len(), 2);
+}
+
+#[test]
+fn without_room_nothing_begins_and_what_is_open_goes_on() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a"], true, None));
+    b.handle(Input::Admit(Admission::DiskFull));
+    assert_eq!(b.request(2, "u", begin(1, &["a"], true, None)), refused(2, Refusal::NotAdmitted(Admission::DiskFull)));
+    b.cut().expect("begun");
+    assert_eq!(b.applied().len(), 2);
+    b.handle(Input::Admit(Admission::Open));
+    assert_eq!(b.request(3, "u", begin(1, &["a"], true, None)), []);
+}
+
+#[test]
+fn a_session_that_ends_answers_everybody() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a"], true, Some(Wait::Decided)));
+    b.request(2, "u", Request::Read);
+    b.request(3, "t", Request::Read);
+    let outputs = b.handle(Input::Saved(Saved::Fenced));
+    assert_eq!(outputs, [1, 2, 3].map(|t| refused(t, Refusal::Unavailable).remove(0)));
+    assert_eq!(b.request(4, "t", Request::Read), refused(4, Refusal::Unavailable));
+    assert!(b.lane.ended());
+}
+
+#[test]
+fn what_was_durable_goes_on_after_a_crash_and_what_was_lazy_is_asked_again() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a", "b"], true, None));
+    let first = b.cut().expect("begun");
+    let prepares = split(b.applied()).0;
+    b.reply(&prepares[0], Reply::Ok);
+
+    let mut after = Bench { lane: Lane::new(Settings::default(), [3, 4], FENCE + 1), now: Timestamp(5_000) };
+    let outputs = after.handle(Input::Loaded(vec![stored(&[&first], "t")], Loading::Over));
+    assert_eq!(outputs, []);
+    assert_eq!(after.lane.next_due(), Some(after.now), "recovery is a late timer");
+    let prepares = calls(after.handle(Input::Due));
+    assert_eq!(asked(&prepares), [(0, Op::Prepare, 1), (1, Op::Prepare, 1)]);
+    assert_eq!(prepares[0].fence, FENCE + 1);
+}
+
+#[test]
+fn while_loading_a_found_open_one_is_not_guessed_about() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a"], false, None));
+    let first = b.cut().expect("begun");
+
+    let mut after = Bench { lane: Lane::new(Settings::default(), [3, 4], FENCE + 1), now: Timestamp(5_000) };
+    let record = || Found::Record(Box::new(stored(&[&first], "t")));
+    assert_eq!(after.request(1, "t", Request::Read), [Output::Find(gid("t"))]);
+    assert_eq!(after.handle(Input::Found(gid("t"), record())), refused(1, Refusal::Loading));
+    assert_eq!(after.request(2, "t", Request::Read), [Output::Find(gid("t"))]);
+    let outputs = after.handle(Input::Loaded(vec![stored(&[&first], "t")], Loading::Over));
+    assert_eq!(told(&outputs).0, Ticket(2), "loaded before the look-up came back");
+    assert_eq!(after.handle(Input::Found(gid("t"), record())), []);
+}
+
+#[test]
+fn a_slice_that_was_read_before_the_end_does_not_bring_a_finished_one_back() {
+    let mut b = Bench { lane: Lane::new(Settings::default(), [1, 2], FENCE), now: Timestamp(1_000) };
+    b.request(1, "t", begin(1, &["a"], false, None));
+    let first = b.cut().expect("begun");
+    told(&b.applied());
+    let rollback = Request::Decide { decision: Decision::Rollback, branches: vec![], timeout_ms: None, wait: None };
+    b.request(2, "t", rollback);
+    b.cut().expect("aborted");
+    told(&b.applied());
+    assert_eq!(b.lane.open(), 0);
+    b.handle(Input::Loaded(vec![stored(&[&first], "t")], Loading::More));
+    assert_eq!((b.lane.open(), b.lane.next_due()), (0, None));
+}
+
+#[test]
+fn one_batch_is_in_flight_and_the_next_forms_behind_it() {
+    let settings = Settings::default();
+    let mut b = Bench::with(settings);
+    b.request(1, "t", begin(1, &["a"], false, None));
+    assert_eq!(b.cut().expect("the first").number, 1);
+    b.request(2, "u", begin(1, &["a"], false, None));
+    assert_eq!(b.cut(), None);
+    assert_eq!(told(&b.applied()).0, Ticket(1));
+    assert_eq!(b.cut().expect("the second").number, 2);
+    assert_eq!(told(&b.applied()).0, Ticket(2));
+}
