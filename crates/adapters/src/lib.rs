@@ -1,1 +1,4 @@
-//! To be written.
+//! What stands behind the ports of `unanim-node`. An adapter never knows a mode.
+pub mod store;
+#[cfg(feature = "http")]
+pub mod transport;

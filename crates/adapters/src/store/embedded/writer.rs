@@ -1,0 +1,163 @@
+//! The one connection that writes.
+use super::Shared;
+use super::schema::{BODY_SEQ, standing_number};
+use rusqlite::{Connection, ErrorCode, params};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use unanim_coordinator::{Batch, Record, Standing};
+use unanim_engine::Timestamp;
+use unanim_node::ports::SaveError;
+
+/// The log goes into the database when it has grown by so many frames.
+const CHECKPOINT_FRAMES: u64 = 2000;
+
+const INSERT_RECORD: &str = "INSERT INTO records (gid, seq, body, change) VALUES (?1, ?2, ?3, ?4)";
+const SET_OPEN: &str = "INSERT INTO open (gid, standing) VALUES (?1, ?2)
+    ON CONFLICT (gid) DO UPDATE SET standing = excluded.standing WHERE standing <> excluded.standing";
+const CLOSE: &str = "DELETE FROM open WHERE gid = ?1";
+const FINISH: &str = "INSERT OR IGNORE INTO finished (at, gid) VALUES (?1, ?2)";
+const FINISHED_BEFORE: &str = "SELECT at, gid FROM finished WHERE at < ?1 ORDER BY at, gid LIMIT ?2";
+const FORGET_RECORDS: &str = "DELETE FROM records WHERE gid = ?1";
+const FORGET_FINISHED: &str = "DELETE FROM finished WHERE at = ?1 AND gid = ?2";
+
+/// Makes batches durable, on whichever thread has it.
+pub(super) struct Writer {
+    connection: Connection,
+    shared: Arc<Shared>,
+    /// The last batch that was applied: it may be sent again, and is not applied again.
+    applied: u64,
+    /// Frames in the log after the last commit.
+    frames: Arc<AtomicU64>,
+    checkpoint_at: u64,
+}
+
+impl Writer {
+    pub(super) fn new(mut connection: Connection, shared: Arc<Shared>) -> rusqlite::Result<Writer> {
+        let frames = Arc::new(AtomicU64::new(0));
+        let counted = frames.clone();
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
+            counted.store(pages as u64, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Writer { connection, shared, applied: 0, frames, checkpoint_at: CHECKPOINT_FRAMES })
+    }
+
+    /// For reads on the same thread.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// All of it or nothing, durable when this returns. [`Writer::tidy`] is due afterwards.
+    pub(super) fn save(&mut self, batch: &Batch) -> Result<(), SaveError> {
+        self.shared.refuse_when_broken()?;
+        if batch.number == self.applied {
+            return Ok(());
+        }
+        if batch.number < self.applied {
+            let why = format!("batch {} came after batch {}", batch.number, self.applied);
+            return Err(self.shared.broke(why));
+        }
+        let began = Instant::now();
+        self.transaction(|connection| write(connection, batch))?;
+        self.applied = batch.number;
+        self.shared.count(batch, began.elapsed());
+        Ok(())
+    }
+
+    /// Removes at most `most` that ended before that instant.
+    pub(super) fn purge(&mut self, before: Timestamp, most: usize) -> Result<usize, SaveError> {
+        self.shared.refuse_when_broken()?;
+        self.transaction(|connection| purge(connection, before, most))
+    }
+
+    /// Takes the log into the database when it has grown. SQLite would do it by itself, and keep its errors to itself.
+    pub(super) fn tidy(&mut self) -> Result<(), SaveError> {
+        let frames = self.frames.load(Ordering::Relaxed);
+        if frames < self.checkpoint_at {
+            // The log began anew.
+            self.checkpoint_at = self.checkpoint_at.min(frames + CHECKPOINT_FRAMES);
+            return Ok(());
+        }
+        self.checkpoint_at = frames + CHECKPOINT_FRAMES;
+        let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+        let done = self.connection.prepare_cached(sql).and_then(|mut pragma| pragma.query_row([], |_| Ok(())));
+        match done.map_err(|error| self.classify(error)) {
+            Ok(()) | Err(SaveError::Full | SaveError::Unknown(_) | SaveError::Fenced) => Ok(()),
+            Err(SaveError::Broken(why)) => Err(SaveError::Broken(why)),
+        }
+    }
+
+    fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, SaveError> {
+        let run = |sql| self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        let result = run("BEGIN IMMEDIATE").and_then(|_| work(&self.connection)).and_then(|done| {
+            run("COMMIT")?;
+            Ok(done)
+        });
+        if result.is_err() && !self.connection.is_autocommit() {
+            run("ROLLBACK").map_err(|error| self.shared.broke(error.to_string()))?;
+        }
+        result.map_err(|error| self.classify(error))
+    }
+
+    /// What a failure means after the rollback: then nothing of it was applied.
+    fn classify(&self, error: rusqlite::Error) -> SaveError {
+        const NO_ROOM_FOR_INDEX: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+        match (error.sqlite_error_code(), error.sqlite_extended_error_code()) {
+            (Some(ErrorCode::DiskFull), _) | (_, Some(NO_ROOM_FOR_INDEX)) => {
+                self.shared.room.found_full();
+                SaveError::Full
+            }
+            (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory), _) => {
+                SaveError::Unknown(error.to_string())
+            }
+            _ => self.shared.broke(error.to_string()),
+        }
+    }
+}
+
+fn write(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(INSERT_RECORD)?;
+    let mut set_open = connection.prepare_cached(SET_OPEN)?;
+    let mut close = connection.prepare_cached(CLOSE)?;
+    let mut finish = connection.prepare_cached(FINISH)?;
+    for Record { gid, body, first_seq, change, standing } in &batch.records {
+        let gid = gid.as_str();
+        if body.is_some() || !change.is_empty() {
+            let seq = if body.is_some() { BODY_SEQ } else { integer(*first_seq) };
+            insert.execute(params![gid, seq, body, change])?;
+        }
+        match (*standing, standing_number(*standing)) {
+            (_, Some(number)) => {
+                set_open.execute(params![gid, number])?;
+            }
+            (Standing::Finished(at), _) => {
+                close.execute([gid])?;
+                finish.execute(params![integer(at.0), gid])?;
+            }
+            (Standing::Decided | Standing::Preparing | Standing::Active, None) => {
+                unreachable!("open ones have a number")
+            }
+        }
+    }
+    Ok(())
+}
+
+fn purge(connection: &Connection, before: Timestamp, most: usize) -> rusqlite::Result<usize> {
+    let mut select = connection.prepare_cached(FINISHED_BEFORE)?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let found = select.query_map(params![integer(before.0), most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found: Vec<(i64, String)> = found.collect::<rusqlite::Result<_>>()?;
+    let mut forget_records = connection.prepare_cached(FORGET_RECORDS)?;
+    let mut forget_finished = connection.prepare_cached(FORGET_FINISHED)?;
+    for (at, gid) in &found {
+        forget_records.execute([gid])?;
+        forget_finished.execute(params![at, gid])?;
+    }
+    Ok(found.len())
+}
+
+/// SQLite's integers are signed; an instant or a number beyond is none that will come.
+fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
