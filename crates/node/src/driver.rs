@@ -2,6 +2,7 @@
 use crate::handle::{Handle, Shared};
 use crate::ports::{Clock, LoadCursor, ReadError, Replies, Room, SaveError, Store, Transport};
 use crate::purge;
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -149,6 +150,10 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
             *inbox = inputs;
         }
         drop(inbox);
+        // Polled with a waker of its own again before the driver rests.
+        while let Some(Some((gid, found))) = self.finds.next().now_or_never() {
+            self.handle(Input::Found(gid, found));
+        }
         let now = self.shared.clock.now();
         if self.shared.lane.borrow().next_due().is_some_and(|at| at <= now) {
             self.handle(Input::Due);
