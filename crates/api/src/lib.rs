@@ -1,3 +1,26 @@
-//! What other languages see: the words of the wire.
+//! What other languages see: the JSON of the front doors, their problem codes, and the key of an inquiry.
+//!
+//! Requests become the coordinator's types here and its views become JSON; nothing here waits, calls or stores.
+//!
+//! Invariants: a payload goes through byte for byte; every error has a stable code; a branch's headers are never shown.
+
+mod accept;
+mod branch;
+pub mod canonical;
+pub mod classic;
 pub mod inquiry;
+mod json;
 pub mod names;
+mod problem;
+mod submission;
+mod time;
+mod transaction;
+
+pub use accept::{Accepted, Door, branches, nothing, submission};
+pub use branch::{
+    BadEndpoint, CALL_TIMEOUT_MS, CALL_TIMEOUT_MS_MAX, HEADER_BYTES_MAX, REFUSED_STATUSES, RETRY_MS_MAX, TIMEOUT_MS,
+    TIMEOUT_MS_MAX,
+};
+pub use problem::{FieldError, Problem, ProblemCode};
+pub use time::rfc3339;
+pub use transaction::{outcome_body, transaction_body};

@@ -1,0 +1,161 @@
+//! Reading JSON: what is no JSON at all, and where what is JSON says something else than expected.
+use crate::problem::{FieldError, Problem, ProblemCode};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_path_to_error::{Path, Segment};
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// Reads a body.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    let text = std::str::from_utf8(body).map_err(|e| malformed(format!("not UTF-8: {e}")))?;
+    serde_json::from_str::<Object<T>>(text).map(|o| o.0).map_err(|_| explained::<T>(text))
+}
+
+/// Reads it again, slowly, to say what is wrong and where.
+fn explained<'a, T: Deserialize<'a>>(text: &'a str) -> Problem {
+    // A mistake in the shape may hide one in the grammar behind it, and grammar comes first.
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(text) {
+        return malformed(error.to_string());
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, Object<T>>(&mut json) {
+        Err(error) if error.inner().is_data() => {
+            let detail = error.inner().to_string();
+            let error = FieldError { pointer: pointer(error.path()), code: kind(&detail), detail };
+            Problem::of_fields(ProblemCode::InvalidRequest, vec![error])
+        }
+        // Nested deeper than anything that is asked for.
+        Err(error) => malformed(error.into_inner().to_string()),
+        Ok(_) => unreachable!("the same text was wrong a moment ago"),
+    }
+}
+
+fn malformed(detail: String) -> Problem {
+    Problem::new(ProblemCode::MalformedJson, detail)
+}
+
+fn kind(detail: &str) -> &'static str {
+    match detail.split(' ').next() {
+        Some("unknown") => "unknown_field",
+        Some("missing") => "required",
+        Some("duplicate") => "duplicate",
+        _ => "wrong_type",
+    }
+}
+
+/// RFC 6901.
+fn pointer(path: &Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", escaped(key))),
+            Segment::Enum { .. } | Segment::Unknown => break,
+        }
+    }
+    pointer
+}
+
+/// A key as a part of a JSON pointer.
+pub(crate) fn escaped(key: &str) -> Cow<'_, str> {
+    if key.contains(['~', '/']) { key.replace('~', "~0").replace('/', "~1").into() } else { key.into() }
+}
+
+/// An object and nothing else: a struct of serde's would take a list of its values, too.
+#[derive(Debug)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<T> Deref for Object<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visit<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Visit<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        from.deserialize_map(Visit(PhantomData))
+    }
+}
+
+/// A string, borrowed from the body where it has no escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visit;
+
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        from.deserialize_str(Visit)
+    }
+}
+
+/// The members of an object, in their order, none dropped: a name may come twice.
+#[derive(Debug)]
+pub(crate) struct Members<'a>(pub(crate) Vec<(Text<'a>, Text<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visit;
+
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        from.deserialize_map(Visit)
+    }
+}

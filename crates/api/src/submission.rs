@@ -1,0 +1,86 @@
+//! The bodies of v1 requests, as they are written. What they mean is decided in `accept`.
+use crate::json::{Members, Object, Text};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// `POST /v1/transactions`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Submission<'a> {
+    #[serde(borrow)]
+    pub(crate) gid: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) mode: Text<'a>,
+    pub(crate) start: Option<bool>,
+    pub(crate) timeout_ms: Option<u64>,
+    pub(crate) retry: Option<Object<Retry>>,
+    #[serde(borrow)]
+    pub(crate) branches: Option<Vec<Object<Branch<'a>>>>,
+}
+
+/// `POST /v1/transactions/{gid}/branches`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Addition<'a> {
+    #[serde(borrow)]
+    pub(crate) branches: Vec<Object<Branch<'a>>>,
+}
+
+/// `POST /v1/transactions/{gid}/commit` and `…/rollback`: `{}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// The branches of either, each as it is written; for a digest of each.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Written<'a> {
+    #[serde(borrow)]
+    pub(crate) branches: Option<Vec<&'a RawValue>>,
+}
+
+/// `retry`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retry {
+    pub(crate) first_ms: Option<u64>,
+    pub(crate) max_ms: Option<u64>,
+}
+
+/// One of `branches`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Branch<'a> {
+    #[serde(borrow)]
+    pub(crate) id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) endpoint: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) endpoints: Option<Object<Endpoints<'a>>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub(crate) payload: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) headers: Option<Members<'a>>,
+    pub(crate) call_timeout_ms: Option<u64>,
+    pub(crate) retry: Option<Object<Retry>>,
+    pub(crate) refused_statuses: Option<Vec<u64>>,
+    pub(crate) one_phase: Option<bool>,
+}
+
+/// `endpoints`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Endpoints<'a> {
+    #[serde(borrow)]
+    pub(crate) prepare: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) commit: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) rollback: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(crate) commit_one_phase: Option<Text<'a>>,
+}
+
+/// A payload of `null` is a payload; one left out is none.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
