@@ -13,6 +13,8 @@ import threading
 import time
 import urllib.parse
 
+import requests
+
 import harness
 
 
@@ -118,6 +120,17 @@ def slow(seconds, then=YES):
     return behave
 
 
+def forward(url, statuses):
+    """Passes a GET on to another server, and notes in `statuses` what it said."""
+
+    def behave(handler, call):
+        answer = requests.get(url + call.path, timeout=10)
+        statuses.append(answer.status_code)
+        reply(answer.status_code, answer.content, answer.headers["Content-Type"])(handler, call)
+
+    return behave
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -137,7 +150,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        classic = self.path.split("/")
+        classic = self.path.partition("?")[0].split("/")
         op = self.headers.get("Unanim-Op") or classic[-1]
         gid = urllib.parse.unquote(self.headers.get("Unanim-Gid") or classic[-2])
         branch = urllib.parse.unquote(self.headers.get("Unanim-Branch") or "")
