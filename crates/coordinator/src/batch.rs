@@ -131,22 +131,23 @@ impl Batches {
     }
 
     /// When nothing is being written and something has to be: its number and the transactions that it takes along.
+    /// `still_lazy` gives a record's bytes when the transaction has been lazy since then.
     pub(crate) fn cut(
         &mut self,
         now: Timestamp,
-        still_lazy: impl Fn(&Gid, Timestamp) -> bool,
+        still_lazy: impl Fn(&Gid, Timestamp) -> Option<usize>,
     ) -> Option<(Gate, &[Gid])> {
         if self.writing.is_some() {
             return None;
         }
         while let Some((since, gid)) = self.lazy.front() {
             let wanted = still_lazy(gid, *since);
-            if wanted && since.after(LAZY_AGE_MS) > now {
+            if wanted.is_some() && since.after(LAZY_AGE_MS) > now {
                 break;
             }
             let (_, gid) = self.lazy.pop_front()?;
-            if wanted {
-                self.take_along(gid, 0);
+            if let Some(bytes) = wanted {
+                self.take_along(gid, bytes);
             }
         }
         let formed = self.formed.pop_front()?;

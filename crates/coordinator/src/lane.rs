@@ -16,9 +16,6 @@ use unanim_engine::{
 /// Due transactions that one `Due` wakes, so that a load of many does not block the lane.
 const DUE_MAX: usize = 256;
 
-/// About what a history event without a payload takes in a record, for the bound on a batch's bytes.
-const EVENT_BYTES: usize = 64;
-
 /// A single-threaded coordinator of many transactions.
 ///
 /// Hand in everything that is ready with [`Lane::handle`], then cut with [`Lane::flush`]; at [`Lane::next_due`] hand in
@@ -98,7 +95,10 @@ impl Lane {
     pub fn flush(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         loop {
             let slots = &mut self.slots;
-            let lazy = |gid: &Gid, since| matches!(slots.get(gid), Some(Slot::Open(open)) if open.unsaved == Unsaved::Lazy(since));
+            let lazy = |gid: &Gid, since| match slots.get(gid) {
+                Some(Slot::Open(open)) if open.unsaved == Unsaved::Lazy(since) => Some(open.record_bytes()),
+                Some(Slot::Open(_) | Slot::Finding(_)) | None => None,
+            };
             let Some((number, gids)) = self.batches.cut(now, lazy) else { return };
             let records = gids.iter().filter_map(|gid| match slots.get_mut(gid) {
                 Some(Slot::Open(open)) => take_record(open, number),
@@ -206,6 +206,7 @@ impl Lane {
         if open.txn.branches.len() > branches {
             let more: usize = open.txn.branches[branches..].iter().map(|b| b.spec.bytes()).sum();
             open.bytes += more;
+            open.unsaved_bytes += more;
             self.figures.open_bytes += more;
         }
         if !was_finished && open.txn.finished() {
@@ -220,7 +221,7 @@ impl Lane {
     /// After every change: into a batch, the timer, and whoever waited for this.
     pub(crate) fn changed(&mut self, gid: &Gid, durability: Durability, now: Timestamp, out: &mut Vec<Output>) {
         let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return };
-        let bytes = if open.body.is_some() { open.bytes } else { EVENT_BYTES };
+        let bytes = open.record_bytes();
         if let Some(gate) = self.batches.mark(gid, &mut open.unsaved, durability, bytes, now) {
             open.forced = gate;
         }
@@ -341,7 +342,7 @@ impl Lane {
 
 /// What a batch takes along of a transaction; none when an earlier batch took it.
 fn take_record(open: &mut Open, number: Gate) -> Option<Record> {
-    open.unsaved = Unsaved::No;
+    (open.unsaved, open.unsaved_bytes) = (Unsaved::No, 0);
     let (first_seq, events) = open.txn.take_unsaved();
     let body = open.body.take().map(|body| encode(&*body));
     if body.is_none() && events.is_empty() {

@@ -3,6 +3,9 @@ use crate::batch::{Gate, Unsaved};
 use crate::request::{Request, Ticket, Wait};
 use unanim_engine::{Body, Timestamp, Transaction};
 
+/// About what a history event without a payload takes in a record.
+const EVENT_BYTES: usize = 64;
+
 pub(crate) enum Slot {
     /// Not in memory: the store is asked.
     Finding(Finding),
@@ -25,6 +28,8 @@ pub(crate) struct Open {
     /// Who waits for it to get somewhere.
     pub(crate) waiters: Vec<(Ticket, Wait)>,
     pub(crate) unsaved: Unsaved,
+    /// Roughly what of its next record's bytes is body and branches.
+    pub(crate) unsaved_bytes: usize,
     /// The last forced change: calls wait for it.
     pub(crate) forced: Gate,
     /// The last change that a batch took along, forced or lazy: answers wait for it.
@@ -39,17 +44,24 @@ pub(crate) struct Open {
 impl Open {
     pub(crate) fn new(txn: Transaction, body: Option<Box<Body>>) -> Open {
         let bytes = txn.bytes();
+        let unsaved_bytes = if body.is_some() { bytes } else { 0 };
         Open {
             txn,
             body,
             waiters: Vec::new(),
             unsaved: Unsaved::No,
+            unsaved_bytes,
             forced: 0,
             latest: 0,
             armed: None,
             finding: false,
             bytes,
         }
+    }
+
+    /// Roughly what its next record takes, for the bound on a batch's bytes.
+    pub(crate) fn record_bytes(&self) -> usize {
+        self.unsaved_bytes + (self.txn.seq - self.txn.taken_seq()) as usize * EVENT_BYTES
     }
 
     /// What an answer about it waits for.
