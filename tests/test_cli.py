@@ -61,6 +61,13 @@ def test_submit_errors_are_1(server, make_participant, tmp_path):
     assert "panicked" not in err
 
 
+@pytest.mark.parametrize("args", [[], ["--sever", "x", "-"], ["-", "--wait", "sometimes"], ["-", "--timeout", "soon"]])
+def test_a_mistyped_submit_is_no_abort(args):
+    """2 would say that the transaction was aborted."""
+    code, out, err = run_unanim("tx", "submit", *args, stdin="{}")
+    assert code == 1 and err, (code, err)
+
+
 def test_get(server, make_participant):
     a, b = make_participant(), Participant(up=False)
     server.submit(two_phase('a/"b', a.branch("stock"), b.branch("pay")), wait="decided", timeout_ms=300)
