@@ -1,6 +1,8 @@
 //! `unanim`: the one binary. Each subcommand is a module of its own; this one only tells them apart.
 
 mod bench;
+mod coordinator;
+mod demo;
 mod duration;
 mod http;
 mod participant;
@@ -8,11 +10,24 @@ mod tx;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 
 /// A coordinator for transactions that span services: either every participant commits, or none does.
 #[derive(Parser)]
-#[command(name = "unanim", version, max_term_width = 120)]
+#[command(
+    name = "unanim",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  unanim demo                      see what it does, in a few seconds
+  unanim serve                     run a coordinator on 127.0.0.1:8080
+  unanim tx submit order.json      hand it a transaction, and wait for its end
+
+Every subcommand's --help ends with an example and its exit codes. Arguments that cannot be
+understood end with 2."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -20,26 +35,72 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Measure a coordinator: closed-loop clients, two participants, percentiles
-    Bench(bench::BenchArgs),
+    /// Watch it work: a shop, its crashes, and books that add up
+    Demo(demo::DemoArgs),
     /// Submit a transaction, or show one
     Tx(tx::TxArgs),
     /// Run a durable participant with accounts, to try things with
     DemoParticipant(participant::ParticipantArgs),
+    /// Measure a coordinator: closed-loop clients, two participants, percentiles
+    Bench(bench::BenchArgs),
+    /// Print the completions for a shell
+    #[command(after_help = "\
+Example:
+  unanim completions bash > ~/.local/share/bash-completion/completions/unanim
+
+Exit codes: 0, or 1 when they cannot be written.")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 fn main() -> ExitCode {
+    let command = Cli::parse().command;
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         eprintln!("unanim: another TLS provider is there already");
         return ExitCode::FAILURE;
     }
-    let done = match Cli::parse().command {
-        Command::Bench(args) => bench::run(args),
+    let ended = match command {
+        Command::Demo(args) => demo::run(args),
         Command::Tx(args) => tx::run(args),
         Command::DemoParticipant(args) => participant::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Completions { shell } => completions(shell),
     };
-    done.unwrap_or_else(|error| {
+    ended.unwrap_or_else(|error| {
         eprintln!("unanim: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "unanim", &mut script);
+    std::io::Write::write_all(&mut std::io::stdout(), &script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_ends_its_help_with_an_example_and_exit_codes() {
+        fn check(command: &mut clap::Command) {
+            if command.get_subcommands().next().is_none() {
+                let help = command.render_help().to_string();
+                for part in ["Example", "Exit codes"] {
+                    assert!(help.contains(part), "{part} is not in the help of {}", command.get_name());
+                }
+            }
+            command.get_subcommands_mut().for_each(check);
+        }
+        Cli::command().get_subcommands_mut().for_each(check);
+    }
 }

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::{mpsc, oneshot};
 
-use super::books::{Books, Call, Doubt, Summary, Verb, Verdict, now_ms};
+use super::faults::{CrashAfter, crash};
+use super::ledger::{Books, Call, Doubt, Ledger, Verb, Verdict, now_ms};
 
 const QUEUE_MAX: usize = 4096;
 const BATCH_MAX: usize = 1024;
@@ -17,7 +17,7 @@ const BROKEN_STORE: i32 = 70;
 
 enum Command {
     Call(Call, oneshot::Sender<Verdict>),
-    Books(oneshot::Sender<Summary>),
+    Books(oneshot::Sender<Books>),
     Doubts(Duration, oneshot::Sender<Vec<Doubt>>),
 }
 
@@ -34,7 +34,7 @@ impl Desk {
     }
 
     /// What `/books` shows; everything in it is durable.
-    pub(super) async fn books(&self) -> Option<Summary> {
+    pub(super) async fn books(&self) -> Option<Books> {
         self.ask(Command::Books).await
     }
 
@@ -51,17 +51,17 @@ impl Desk {
 }
 
 /// Starts the thread. With `crash_after` it kills the process right after such a change is durable.
-pub(super) fn start(books: Books, name: String, crash_after: Option<Verb>) -> std::io::Result<Desk> {
+pub(super) fn start(ledger: Ledger, name: String, crash_after: Option<CrashAfter>) -> std::io::Result<Desk> {
     let (commands, receiver) = mpsc::channel(QUEUE_MAX);
-    let thread = Committer { books, name, crash_after };
+    let thread = Committer { ledger, name, crash_after };
     std::thread::Builder::new().name("committer".into()).spawn(move || thread.run(receiver))?;
     Ok(Desk { commands })
 }
 
 struct Committer {
-    books: Books,
+    ledger: Ledger,
     name: String,
-    crash_after: Option<Verb>,
+    crash_after: Option<CrashAfter>,
 }
 
 impl Committer {
@@ -78,13 +78,13 @@ impl Committer {
     fn handle(&mut self, commands: &mut Vec<Command>) -> rusqlite::Result<()> {
         let mut reads = Vec::new();
         let mut answers = Vec::new();
-        let mut crash = false;
-        let batch = self.books.batch()?;
+        let mut last = false;
+        let batch = self.ledger.batch()?;
         for command in commands.drain(..) {
             match command {
                 Command::Call(call, answer) => {
                     let (verdict, changed) = batch.apply(&call)?;
-                    crash |= changed && self.crash_after == Some(call.verb);
+                    last |= changed && self.crash_after == Some(CrashAfter::Durable(call.verb));
                     complain(&self.name, &call, &verdict);
                     answers.push((answer, verdict));
                 }
@@ -92,9 +92,8 @@ impl Committer {
             }
         }
         batch.commit()?;
-        if crash {
-            eprintln!("{}: told to crash now", self.name);
-            let _ = kill_process(getpid(), Signal::KILL);
+        if last {
+            crash(&self.name);
         }
         // An asker that went away changes nothing.
         for (answer, verdict) in answers {
@@ -102,10 +101,10 @@ impl Committer {
         }
         for read in reads {
             match read {
-                Command::Books(answer) => drop(answer.send(self.books.summary(&self.name)?)),
+                Command::Books(answer) => drop(answer.send(self.ledger.summary(&self.name)?)),
                 Command::Doubts(age, answer) => {
                     let before_ms = now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-                    drop(answer.send(self.books.doubts(before_ms, DOUBTS_MAX)?));
+                    drop(answer.send(self.ledger.doubts(before_ms, DOUBTS_MAX)?));
                 }
                 Command::Call(..) => unreachable!("calls were applied above"),
             }

@@ -4,7 +4,9 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::books::Verb;
+use rustix::process::{Signal, getpid, kill_process};
+
+use super::ledger::Verb;
 
 /// `prepare`, `commit:3`: which calls fail, and how many of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,33 @@ impl FromStr for Fail {
     }
 }
 
+/// When the process is to die, as by kill -9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CrashAfter {
+    /// A change of this kind is durable, and its answer has not left.
+    Durable(Verb),
+    /// The answer to a prepare has left, and it was a yes.
+    Vote,
+}
+
+impl FromStr for CrashAfter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Verb::from_wire(text) {
+            Some(verb @ (Verb::Prepare | Verb::Commit | Verb::Rollback)) => Ok(Self::Durable(verb)),
+            None if text == "vote" => Ok(Self::Vote),
+            Some(Verb::CommitOnePhase) | None => Err("one of prepare, vote, commit, rollback".into()),
+        }
+    }
+}
+
+/// Dies on the spot: nothing is flushed, closed or answered.
+pub(super) fn crash(name: &str) {
+    eprintln!("{name}: told to crash now");
+    let _ = kill_process(getpid(), Signal::KILL);
+}
+
 /// What a call gets instead of being worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -45,11 +74,18 @@ pub(super) enum Fault {
 pub(super) struct Faults {
     left: Vec<(Verb, AtomicU64)>,
     pub(super) delay: Duration,
+    crash_after: Option<CrashAfter>,
 }
 
 impl Faults {
-    pub(super) fn new(fails: Vec<Fail>, delay: Duration) -> Self {
-        Self { left: fails.into_iter().map(|fail| (fail.verb, AtomicU64::new(fail.times))).collect(), delay }
+    pub(super) fn new(fails: Vec<Fail>, delay: Duration, crash_after: Option<CrashAfter>) -> Self {
+        let left = fails.into_iter().map(|fail| (fail.verb, AtomicU64::new(fail.times))).collect();
+        Self { left, delay, crash_after }
+    }
+
+    /// Whether a yes to this call is to be the last that anyone hears.
+    pub(super) fn crashes_after_yes(&self, verb: Verb) -> bool {
+        verb == Verb::Prepare && self.crash_after == Some(CrashAfter::Vote)
     }
 
     /// The fault of this call, if it is to have one; counts it.
@@ -78,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_count_is_used_up_and_no_count_never_is() {
-        let faults = Faults::new(vec!["prepare:2".parse().unwrap(), "rollback".parse().unwrap()], Duration::ZERO);
+        let faults = Faults::new(vec!["prepare:2".parse().unwrap(), "rollback".parse().unwrap()], Duration::ZERO, None);
         let prepares: Vec<_> = (0..3).map(|_| faults.next(Verb::Prepare)).collect();
         assert_eq!(prepares, [Some(Fault::Refuse), Some(Fault::Refuse), None]);
         assert_eq!(faults.next(Verb::Commit), None);

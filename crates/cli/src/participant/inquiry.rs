@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::books::{Call, Doubt, Verb};
 use super::committer::Desk;
+use super::ledger::{Call, Doubt, Verb};
 use crate::http::{Client, Reply};
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);

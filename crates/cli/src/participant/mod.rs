@@ -1,10 +1,10 @@
 //! `unanim demo-participant`: a small, durable participant to try the coordinator with. It keeps accounts, holds and
 //! tombstones in SQLite, speaks both participant protocols, asks in doubt, and fails on demand.
 
-mod books;
 mod committer;
 mod faults;
 mod inquiry;
+mod ledger;
 mod service;
 
 use std::net::SocketAddr;
@@ -17,10 +17,12 @@ use anyhow::{Context, anyhow, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::books::{AMOUNT_MAX, Books, Verb, Work};
-use self::faults::{Fail, Faults};
+use self::faults::{CrashAfter, Fail, Faults};
+use self::ledger::{AMOUNT_MAX, Ledger, Work};
 use self::service::Service;
 use crate::duration;
+
+pub(crate) use self::ledger::Books;
 
 /// What `unanim demo-participant --help` shows.
 #[derive(clap::Args, Debug)]
@@ -55,9 +57,10 @@ pub(crate) struct ParticipantArgs {
     /// Wait this long (milliseconds, or 2s) before working on a call; other calls go on meanwhile
     #[arg(long, value_name = "MS", default_value = "0", value_parser = duration::millis_or_human)]
     delay: Duration,
-    /// Die, as by kill -9, right after a call of this kind is durable and before its answer leaves
-    #[arg(long, value_name = "prepare|commit|rollback", value_parser = parse_crash)]
-    crash_after: Option<Verb>,
+    /// Die, as by kill -9, right after a call of this kind is durable and before its answer leaves;
+    /// with vote, right after a yes to a prepare has left
+    #[arg(long, value_name = "prepare|vote|commit|rollback")]
+    crash_after: Option<CrashAfter>,
     /// Ask the coordinator about what has been prepared for longer than this
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
     inquire_after: Duration,
@@ -81,13 +84,6 @@ fn parse_account(text: &str) -> anyhow::Result<(String, i64)> {
     Ok((name.to_owned(), balance))
 }
 
-fn parse_crash(text: &str) -> anyhow::Result<Verb> {
-    match Verb::from_wire(text) {
-        Some(verb @ (Verb::Prepare | Verb::Commit | Verb::Rollback)) => Ok(verb),
-        Some(Verb::CommitOnePhase) | None => bail!("one of prepare, commit, rollback"),
-    }
-}
-
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(args: ParticipantArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -97,14 +93,15 @@ pub(crate) fn run(args: ParticipantArgs) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: ParticipantArgs) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.data_dir).with_context(|| format!("cannot make {}", args.data_dir.display()))?;
-    let books = Books::open(&args.data_dir.join("participant.db"), &args.accounts).with_context(|| {
+    let ledger = Ledger::open(&args.data_dir.join("participant.db"), &args.accounts).with_context(|| {
         format!("cannot open the books in {} (does another process use them?)", args.data_dir.display())
     })?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr()?;
     let classic = args.classic_account.map(|account| Work { account, amount: args.classic_amount });
-    let desk = committer::start(books, args.name.clone(), args.crash_after)?;
-    let service = Arc::new(Service::new(args.name.clone(), desk.clone(), Faults::new(args.fail, args.delay), classic));
+    let desk = committer::start(ledger, args.name.clone(), args.crash_after)?;
+    let faults = Faults::new(args.fail, args.delay, args.crash_after);
+    let service = Arc::new(Service::new(args.name.clone(), desk.clone(), faults, classic));
     let client = crate::http::Client::new(args.ca_file.as_deref())?;
     tokio::spawn(inquiry::run(args.name, desk, client, args.inquire_after));
 

@@ -1,6 +1,5 @@
 //! `unanim tx`: hand in a transaction and read one, from a shell.
 
-mod coordinator;
 mod show;
 mod submission;
 
@@ -9,10 +8,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::ValueEnum;
 
-use self::coordinator::{Coordinator, Transaction};
 use self::submission::Submission;
+use crate::coordinator::{Coordinator, Transaction, Wait};
 
 /// Exit codes of `tx submit`, beside 0 for committed and 1 for an error.
 const ABORTED: u8 = 2;
@@ -91,17 +89,6 @@ struct ServerArgs {
     /// CA certificates (PEM) to trust, instead of the system's
     #[arg(long, value_name = "PEM")]
     ca_file: Option<PathBuf>,
-}
-
-/// What a submission waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Wait {
-    /// Every participant has acknowledged the decision
-    Finished,
-    /// Committed or aborted is decided, and durable
-    Decided,
-    /// It is accepted
-    None,
 }
 
 /// Runs one of the subcommands.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 use jiff::Timestamp;
 
-use super::coordinator::{Branch, Last, Transaction};
+use crate::coordinator::{Branch, Last, Transaction};
 
 const WIDTH_WITHOUT_TERMINAL: u16 = 120;
 
@@ -112,7 +112,8 @@ fn relative(at: &str, now: Timestamp) -> String {
     let text = humantime::format_duration(span).to_string();
     let text = text.split(' ').take(2).collect::<Vec<_>>().join(" ");
     match millis {
-        0.. => format!("in {text}"),
+        0 => "now".to_owned(),
+        1.. => format!("in {text}"),
         _ => format!("{text} ago"),
     }
 }

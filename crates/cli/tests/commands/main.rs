@@ -2,6 +2,7 @@
 
 mod bench;
 mod fake;
+mod help;
 mod participant;
 mod support;
 mod tx;

@@ -168,6 +168,16 @@ fn crash_after_dies_once_it_is_durable_and_before_it_answers() {
 }
 
 #[test]
+fn crash_after_vote_dies_once_its_yes_has_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stock = start(folder.path(), &["--crash-after", "vote"]);
+    assert_eq!(call(&stock, "prepare", "big", r#"{"account":"widgets","amount":-101}"#).1["result"], "failed");
+    assert_eq!(call(&stock, "prepare", "a", PAYLOAD), (200, json!({"result": "success"})));
+    stock.wait_dead();
+    assert_eq!(books(&start(folder.path(), &[])), state(100, 2, json!({"a": "prepared"})));
+}
+
+#[test]
 fn a_delay_holds_up_its_own_call_only_and_outlives_its_caller() {
     let folder = tempfile::tempdir().unwrap();
     let stock = start(folder.path(), &["--delay", "300"]);

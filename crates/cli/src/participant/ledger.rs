@@ -91,23 +91,23 @@ pub(super) struct Doubt {
 }
 
 /// What `/books` shows.
-#[derive(Debug, Serialize)]
-pub(super) struct Summary {
-    pub(super) name: String,
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Books {
+    pub(crate) name: String,
     /// Balances; what is held is still in them.
-    pub(super) accounts: BTreeMap<String, i64>,
+    pub(crate) accounts: BTreeMap<String, i64>,
     /// The sum of the amounts, without their signs, of all prepared branches.
-    pub(super) held: i64,
+    pub(crate) held: i64,
     /// By gid; `mixed` when branches of one gid ended differently.
-    pub(super) transactions: BTreeMap<String, String>,
+    pub(crate) transactions: BTreeMap<String, String>,
 }
 
 /// The database of one participant.
-pub(super) struct Books {
+pub(super) struct Ledger {
     connection: Connection,
 }
 
-impl Books {
+impl Ledger {
     /// Opens or makes the database, alone: a second process that tries gets an error. Accounts that are not there yet
     /// start with their balance.
     pub(super) fn open(path: &Path, accounts: &[(String, i64)]) -> rusqlite::Result<Self> {
@@ -138,7 +138,7 @@ impl Books {
     }
 
     /// Everything, for `/books`.
-    pub(super) fn summary(&self, name: &str) -> rusqlite::Result<Summary> {
+    pub(super) fn summary(&self, name: &str) -> rusqlite::Result<Books> {
         let mut accounts = BTreeMap::new();
         let mut statement = self.connection.prepare_cached("SELECT name, balance FROM accounts")?;
         for row in statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
@@ -159,7 +159,7 @@ impl Books {
             .connection
             .prepare_cached("SELECT coalesce(sum(abs(amount)), 0) FROM branches WHERE state = 'prepared'")?
             .query_one([], |row| row.get(0))?;
-        Ok(Summary { name: name.to_owned(), accounts, held, transactions })
+        Ok(Books { name: name.to_owned(), accounts, held, transactions })
     }
 
     /// The branches that have been prepared since before `before_ms`, at most `limit`, the oldest first.

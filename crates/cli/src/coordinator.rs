@@ -1,15 +1,15 @@
-//! The v1 front door, seen from a client.
+//! The v1 front door, seen from a client: what `tx` and `demo` use.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
+use clap::ValueEnum;
 use hyper::header::RETRY_AFTER;
 use hyper::{StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::Wait;
 use crate::http::{Client, Failure, Reply};
 
 /// What a gid keeps as it is in a path.
@@ -23,52 +23,68 @@ const GRACE: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(3);
 
+/// What a submission waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wait {
+    /// Every participant has acknowledged the decision
+    Finished,
+    /// Committed or aborted is decided, and durable
+    Decided,
+    /// It is accepted
+    None,
+}
+
 /// A transaction as the server shows it. Answers may grow: what is not here is passed over, and enums stay text.
 #[derive(Debug, Deserialize)]
-pub(super) struct Transaction {
-    pub(super) gid: String,
-    pub(super) mode: String,
-    pub(super) phase: String,
-    pub(super) outcome: String,
-    pub(super) reason: Option<Reason>,
+pub(crate) struct Transaction {
+    pub(crate) gid: String,
+    pub(crate) mode: String,
+    pub(crate) phase: String,
+    pub(crate) outcome: String,
+    pub(crate) reason: Option<Reason>,
     #[serde(default)]
-    pub(super) stuck: bool,
-    pub(super) heuristic: Option<String>,
-    pub(super) created_at: Option<String>,
-    pub(super) deadline_at: Option<String>,
-    pub(super) decided_at: Option<String>,
-    pub(super) finished_at: Option<String>,
+    pub(crate) stuck: bool,
+    pub(crate) heuristic: Option<String>,
+    pub(crate) created_at: Option<String>,
+    pub(crate) deadline_at: Option<String>,
+    pub(crate) decided_at: Option<String>,
+    pub(crate) finished_at: Option<String>,
     #[serde(default)]
-    pub(super) branches: Vec<Branch>,
+    pub(crate) branches: Vec<Branch>,
 }
 
 /// Why it aborted.
 #[derive(Debug, Deserialize)]
-pub(super) struct Reason {
-    pub(super) code: String,
-    pub(super) branch: Option<String>,
-    pub(super) detail: Option<String>,
+pub(crate) struct Reason {
+    pub(crate) code: String,
+    pub(crate) branch: Option<String>,
+    pub(crate) detail: Option<String>,
 }
 
 /// A branch as the server shows it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Branch {
-    pub(super) id: String,
-    pub(super) participant: Option<String>,
-    pub(super) state: String,
-    pub(super) op: Option<String>,
+pub(crate) struct Branch {
+    pub(crate) id: String,
+    pub(crate) participant: Option<String>,
+    pub(crate) state: String,
+    pub(crate) op: Option<String>,
     #[serde(default)]
-    pub(super) attempts: u64,
-    pub(super) last: Option<Last>,
-    pub(super) next_at: Option<String>,
+    pub(crate) attempts: u64,
+    pub(crate) last: Option<Last>,
+    pub(crate) next_at: Option<String>,
 }
 
 /// The last reply to a branch's call, or why there was none.
 #[derive(Debug, Deserialize)]
-pub(super) struct Last {
-    pub(super) at: Option<String>,
-    pub(super) code: Option<String>,
-    pub(super) detail: Option<String>,
+pub(crate) struct Last {
+    pub(crate) at: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) detail: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    outcome: String,
 }
 
 #[derive(Deserialize)]
@@ -88,26 +104,26 @@ struct Fault {
 }
 
 /// The body of a good answer.
-pub(super) struct Answer(Bytes);
+pub(crate) struct Answer(Bytes);
 
 impl Answer {
-    pub(super) fn parse(&self) -> anyhow::Result<Transaction> {
+    pub(crate) fn parse(&self) -> anyhow::Result<Transaction> {
         serde_json::from_slice(&self.0).context("the answer is no transaction: is that a Unanim server?")
     }
 
-    pub(super) fn text(&self) -> std::borrow::Cow<'_, str> {
+    pub(crate) fn text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
     }
 }
 
 /// A server, by its URL.
-pub(super) struct Coordinator {
+pub(crate) struct Coordinator {
     base: String,
     client: Client,
 }
 
 impl Coordinator {
-    pub(super) fn new(server: &str, client: Client) -> anyhow::Result<Self> {
+    pub(crate) fn new(server: &str, client: Client) -> anyhow::Result<Self> {
         let url: Uri = server.parse().with_context(|| format!("{server:?} is no URL"))?;
         if !matches!(url.scheme_str(), Some("http" | "https")) || url.authority().is_none() || url.query().is_some() {
             bail!("--server is http://HOST:PORT or https://HOST:PORT, not {server}");
@@ -115,14 +131,22 @@ impl Coordinator {
         Ok(Self { base: server.trim_end_matches('/').to_owned(), client })
     }
 
-    pub(super) async fn get(&self, gid: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn get(&self, gid: &str) -> anyhow::Result<Answer> {
         let url = format!("{}/v1/transactions/{}", self.base, utf8_percent_encode(gid, SEGMENT));
         let reply = self.client.get(&url, READ_TIMEOUT).await.map_err(|failure| self.lost(failure))?;
         self.accept(reply)
     }
 
+    /// `committed`, `aborted` or `undecided`, as a client is told.
+    pub(crate) async fn outcome(&self, gid: &str) -> anyhow::Result<String> {
+        let url = format!("{}/v1/transactions/{}/outcome", self.base, utf8_percent_encode(gid, SEGMENT));
+        let reply = self.client.get(&url, READ_TIMEOUT).await.map_err(|failure| self.lost(failure))?;
+        let outcome: Outcome = serde_json::from_slice(&self.accept(reply)?.0).context("the answer is no outcome")?;
+        Ok(outcome.outcome)
+    }
+
     /// Sends the same body again after a lost connection, a 503, or a wait that was over too early, until `timeout`.
-    pub(super) async fn submit(&self, body: &Bytes, wait: Wait, timeout: Duration) -> anyhow::Result<Answer> {
+    pub(crate) async fn submit(&self, body: &Bytes, wait: Wait, timeout: Duration) -> anyhow::Result<Answer> {
         let deadline = Instant::now() + timeout;
         let mut pause = RETRY_FIRST;
         loop {
