@@ -111,7 +111,15 @@ mod tests {
     #[test]
     fn oddly_written_keys_are_wrong() {
         let key = sign(&SECRET, "g", "b");
-        for odd in ["", "0", &key[..30], &format!("{key}00"), &key.to_uppercase(), &format!("{}é", &key[..30]), &"g".repeat(32)] {
+        for odd in [
+            "",
+            "0",
+            &key[..30],
+            &format!("{key}00"),
+            &key.to_uppercase(),
+            &format!("{}é", &key[..30]),
+            &"g".repeat(32),
+        ] {
             assert!(!verify(&SECRET, "g", "b", odd), "{odd}");
         }
     }

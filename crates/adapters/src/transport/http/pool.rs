@@ -1,0 +1,257 @@
+//! Who is called, over which connections, and who waits for one.
+use super::HttpOptions;
+use super::connect::{Lookup, Trust};
+use super::figures::Figures;
+use super::request::Renderer;
+use crate::transport::endpoint::Endpoint;
+use http::Uri;
+use http::header::HeaderValue;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::task::Waker;
+use tokio::time::Instant;
+use unanim_coordinator::{Call, CallId};
+use unanim_engine::Reply;
+use unanim_node::ports::Replies;
+
+/// Connections to one origin. The lane's bound on calls in flight is lower; this is for whoever has set that higher.
+pub(super) const CONNECTIONS_PER_ORIGIN_MAX: usize = 512;
+/// Connections that may lie idle, of all origins together.
+const IDLE_MAX: usize = 4_096;
+/// URLs whose parts are kept.
+const SPOTS_MAX: usize = 8_192;
+
+/// One call on its way.
+pub(super) struct Job {
+    pub(super) call: Call,
+    pub(super) replies: Replies,
+    pub(super) spot: Rc<Spot>,
+    /// When its time is up.
+    pub(super) deadline: Instant,
+}
+
+/// A URL, taken apart once.
+pub(super) struct Spot {
+    pub(super) origin: Rc<Origin>,
+    /// What the request line says.
+    pub(super) uri: Uri,
+    /// The path without its last slash: what the small protocol's paths hang on.
+    pub(super) base: Box<str>,
+}
+
+/// Scheme, host and port, and the connections there.
+pub(super) struct Origin {
+    pub(super) endpoint: Endpoint,
+    pub(super) host_header: HeaderValue,
+    pub(super) lookup: RefCell<Lookup>,
+    /// The one that was used last is taken first, so that those too many grow old.
+    idle: RefCell<Vec<Rc<Seat>>>,
+    connections: Cell<usize>,
+    waiting: RefCell<VecDeque<Rc<Waiting>>>,
+}
+
+/// Where an idle connection's next call is left.
+#[derive(Default)]
+pub(super) struct Seat {
+    job: RefCell<Option<Job>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// A call for which there may be no more connections.
+pub(super) struct Waiting(RefCell<Option<Job>>);
+
+/// What becomes of a call.
+pub(super) enum Placed {
+    /// An idle connection has it.
+    Seated,
+    /// It needs a connection of its own.
+    Connect(Rc<Origin>, Job),
+    /// It waits; whoever is told looks after its time.
+    Waits(Rc<Waiting>, Instant),
+}
+
+/// Everything that connections share.
+pub(super) struct Pool {
+    pub(super) options: HttpOptions,
+    pub(super) renderer: Renderer,
+    pub(super) trust: Trust,
+    pub(super) figures: Figures,
+    origins: RefCell<HashMap<String, Rc<Origin>>>,
+    spots: RefCell<HashMap<Box<str>, Rc<Spot>>>,
+    idle: Cell<usize>,
+    closed: Cell<bool>,
+}
+
+impl Pool {
+    pub(super) fn new(options: HttpOptions, renderer: Renderer, trust: Trust) -> Pool {
+        Pool {
+            options,
+            renderer,
+            trust,
+            figures: Figures::default(),
+            origins: RefCell::default(),
+            spots: RefCell::default(),
+            idle: Cell::new(0),
+            closed: Cell::new(false),
+        }
+    }
+
+    /// A URL's parts; none where it is no endpoint.
+    pub(super) fn spot(&self, url: &str) -> Option<Rc<Spot>> {
+        if let Some(spot) = self.spots.borrow().get(url) {
+            return Some(spot.clone());
+        }
+        let endpoint = Endpoint::parse(url).ok()?;
+        let uri = Uri::try_from(&*endpoint.path).ok()?;
+        let base = endpoint.path.split('?').next().unwrap_or_default().trim_end_matches('/').into();
+        let spot = Rc::new(Spot { origin: self.origin(endpoint)?, uri, base });
+        let mut spots = self.spots.borrow_mut();
+        if spots.len() >= SPOTS_MAX {
+            spots.clear();
+            // Only those that somebody is still connected to.
+            self.origins.borrow_mut().retain(|_, origin| origin.connections.get() > 0);
+        }
+        spots.insert(url.into(), spot.clone());
+        Some(spot)
+    }
+
+    fn origin(&self, endpoint: Endpoint) -> Option<Rc<Origin>> {
+        let name = endpoint.participant();
+        if let Some(origin) = self.origins.borrow().get(&name) {
+            return Some(origin.clone());
+        }
+        let host = match endpoint.port == endpoint.scheme.default_port() {
+            true => endpoint.host.to_string(),
+            false => format!("{}:{}", endpoint.host, endpoint.port),
+        };
+        let origin = Rc::new(Origin {
+            host_header: HeaderValue::try_from(host).ok()?,
+            endpoint,
+            lookup: RefCell::default(),
+            idle: RefCell::default(),
+            connections: Cell::new(0),
+            waiting: RefCell::default(),
+        });
+        self.origins.borrow_mut().insert(name, origin.clone());
+        Some(origin)
+    }
+
+    /// Finds a connection for a call.
+    pub(super) fn place(&self, job: Job) -> Placed {
+        let origin = &job.spot.origin;
+        let seat = origin.idle.borrow_mut().pop();
+        if let Some(seat) = seat {
+            self.idle.set(self.idle.get() - 1);
+            *seat.job.borrow_mut() = Some(job);
+            seat.wake();
+            return Placed::Seated;
+        }
+        if origin.connections.get() >= CONNECTIONS_PER_ORIGIN_MAX {
+            let (origin, deadline) = (origin.clone(), job.deadline);
+            let waiting = Rc::new(Waiting(RefCell::new(Some(job))));
+            origin.waiting.borrow_mut().push_back(waiting.clone());
+            return Placed::Waits(waiting, deadline);
+        }
+        origin.connections.set(origin.connections.get() + 1);
+        Placed::Connect(origin.clone(), job)
+    }
+
+    /// Leaves an idle connection's seat where the next call finds it; not where there are too many.
+    pub(super) fn park(&self, origin: &Origin, seat: &Rc<Seat>) -> bool {
+        if self.closed.get() || self.idle.get() >= IDLE_MAX {
+            return false;
+        }
+        self.idle.set(self.idle.get() + 1);
+        origin.idle.borrow_mut().push(seat.clone());
+        true
+    }
+
+    /// Takes a seat back whose connection ends.
+    pub(super) fn unpark(&self, origin: &Origin, seat: &Rc<Seat>) {
+        let mut idle = origin.idle.borrow_mut();
+        if let Some(at) = idle.iter().position(|other| Rc::ptr_eq(other, seat)) {
+            idle.swap_remove(at);
+            self.idle.set(self.idle.get() - 1);
+        }
+    }
+
+    /// Delivers a call's one reply. Nothing of the pool is borrowed meanwhile: whoever gets it may make calls.
+    pub(super) fn deliver(&self, id: CallId, replies: &Replies, reply: Reply) {
+        self.figures.count(&reply);
+        replies.deliver(id, reply);
+    }
+
+    /// [`Pool::deliver`] for a call that was on its way.
+    pub(super) fn answer(&self, job: Job, reply: Reply) {
+        self.deliver(job.call.id, &job.replies, reply);
+    }
+
+    pub(super) fn closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// No further connections lie idle, and those that do end.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+        let origins: Vec<_> = self.origins.borrow().values().cloned().collect();
+        origins.iter().for_each(|origin| origin.idle.borrow().iter().for_each(|seat| seat.wake()));
+    }
+
+    /// Connections that are open or being opened.
+    pub(super) fn connections(&self) -> usize {
+        self.origins.borrow().values().map(|origin| origin.connections.get()).sum()
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.idle.get()
+    }
+}
+
+impl Origin {
+    /// The call that has waited longest, if any still does.
+    pub(super) fn next_waiting(&self) -> Option<Job> {
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some(next) = waiting.pop_front() {
+            if let Some(job) = next.take() {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// A connection of this origin has ended.
+    pub(super) fn ended(&self) {
+        self.connections.set(self.connections.get() - 1);
+    }
+}
+
+impl Waiting {
+    /// Whoever comes first has the call.
+    pub(super) fn take(&self) -> Option<Job> {
+        self.0.borrow_mut().take()
+    }
+}
+
+impl Seat {
+    /// The call that was left here.
+    pub(super) fn take(&self) -> Option<Job> {
+        self.job.borrow_mut().take()
+    }
+
+    /// Who is to be woken when one is.
+    pub(super) fn register(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        match &mut *known {
+            Some(known) => known.clone_from(waker),
+            None => *known = Some(waker.clone()),
+        }
+    }
+
+    fn wake(&self) {
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
