@@ -184,10 +184,11 @@ class Participant:
     """Says yes to everything until told otherwise: `on("prepare", NO)`; several behaviours are taken one per call, and
     the last one stays."""
 
-    def __init__(self, port=None, up=True):
+    def __init__(self, port=None, up=True, tls=None):
         self.port = port or harness.free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.url = f"http://{self.address}"
+        self.url = f"{'https' if tls else 'http'}://{self.address}"
+        self._tls = tls
         self._calls = []
         self._lock = threading.Lock()
         self._script = {}
@@ -201,6 +202,8 @@ class Participant:
         self._connections = []
         self._listener = _Listener(("127.0.0.1", self.port), _Handler)
         self._listener.owner = self
+        if self._tls:
+            self._listener.socket = self._tls.wrap_socket(self._listener.socket, server_side=True)
         threading.Thread(target=self._listener.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
