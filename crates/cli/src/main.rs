@@ -25,8 +25,8 @@ Examples:
   unanim serve                     run a coordinator on 127.0.0.1:8080
   unanim tx submit order.json      hand it a transaction, and wait for its end
 
-Every subcommand's --help ends with an example and its exit codes. Arguments that cannot be
-understood end with 2."
+Every subcommand's --help ends with an example and its exit codes; a mistake in the arguments
+is 1 everywhere."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -56,7 +56,10 @@ Exit codes: 0, or 1 when they cannot be written.")]
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(told) => return explain(&told),
+    };
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         eprintln!("unanim: another TLS provider is there already");
         return ExitCode::FAILURE;
@@ -72,6 +75,14 @@ fn main() -> ExitCode {
         eprintln!("unanim: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Help and version are what was asked for. A mistake is an error like any other: 2, as clap has it, would say that a
+/// submitted transaction aborted.
+fn explain(told: &clap::Error) -> ExitCode {
+    // Without anybody who reads it there is nobody to tell.
+    let _ = told.print();
+    if told.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn completions(shell: Shell) -> anyhow::Result<ExitCode> {

@@ -32,7 +32,7 @@ sent, so that it can be sent again, after a lost connection or a 503, without ru
 
 Example:
   unanim tx submit - <<'END'
-  {\"branches\": [
+  {\"mode\": \"two_phase\", \"branches\": [
     {\"id\": \"stock\", \"endpoint\": \"http://127.0.0.1:5001/tx\",
      \"payload\": {\"account\": \"widgets\", \"amount\": -2}},
     {\"id\": \"pay\", \"endpoint\": \"http://127.0.0.1:5002/tx\",
@@ -120,7 +120,8 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
-    let answer = connect(&args.server)?.get(&args.gid).await?;
+    let answer = connect(&args.server)?.get(&args.gid).await;
+    let answer = answer.with_context(|| format!("transaction {:?}", args.gid))?;
     match args.json {
         true => println!("{}", answer.text().trim_end()),
         false => print!("{}", show::transaction(&answer.parse()?)),

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::coordinator::{Branch, Last, Transaction};
 
-const WIDTH_WITHOUT_TERMINAL: u16 = 120;
+/// Narrower, a table is no table.
+const WIDTH_MIN: u16 = 60;
 
 const STYLE: TableStyle = TableStyle::new()
     .header_lines(ContentLineStyle::new(' ', ' ', ' '))
@@ -76,7 +77,11 @@ fn details(transaction: &Transaction, now: Timestamp) -> String {
 
 fn table(branches: &[Branch], now: Timestamp) -> Table {
     let mut table = Table::new();
-    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
+    table.load_style(STYLE);
+    // In a pipe a line is a branch.
+    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col.max(WIDTH_MIN));
+    }
     table.set_header(["branch", "participant", "state", "op", "attempts", "last reply or error", "next try"]);
     for branch in branches {
         table.add_row([
@@ -121,10 +126,6 @@ fn relative(at: &str, now: Timestamp) -> String {
 /// Names come from clients: what a terminal would obey is shown escaped.
 fn printable(text: &str) -> String {
     text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect() } else { vec![char] }).collect()
-}
-
-fn width() -> u16 {
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(WIDTH_WITHOUT_TERMINAL, |size| size.ws_col.max(60))
 }
 
 #[cfg(test)]

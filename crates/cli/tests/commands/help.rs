@@ -13,8 +13,8 @@ fn completions_for_three_shells() {
 }
 
 #[test]
-fn a_typo_ends_with_2_and_a_suggestion() {
+fn a_typo_is_an_error_with_a_suggestion_and_no_abort() {
     let output = unanim().args(["tx", "submti"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("submit"));
 }
