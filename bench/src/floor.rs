@@ -140,7 +140,7 @@ fn view(transaction: &Transaction, commit: bool, finished: bool, created_at: jif
     let now = jiff::Timestamp::now().to_string();
     let branch = |branch: &Branch| {
         json!({"id": branch.id, "participant": branch.participant(), "state": if finished { "done" } else { "asked" },
-               "op": op, "attempts": 1, "last": {"at": now, "code": "ok"}, "next_at": null})
+               "op": op, "attempts": 1, "last": {"at": now, "code": "ok"}, "next_at": null, "heuristic": null})
     };
     json!({
         "gid": transaction.gid, "mode": "two_phase", "phase": phase, "outcome": outcome, "reason": null, "stuck": false,

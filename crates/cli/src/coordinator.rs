@@ -72,6 +72,8 @@ pub(crate) struct Branch {
     pub(crate) attempts: u64,
     pub(crate) last: Option<Last>,
     pub(crate) next_at: Option<String>,
+    /// What the participant did on its own.
+    pub(crate) heuristic: Option<String>,
 }
 
 /// The last reply to a branch's call, or why there was none.
@@ -79,7 +81,6 @@ pub(crate) struct Branch {
 pub(crate) struct Last {
     pub(crate) at: Option<String>,
     pub(crate) code: Option<String>,
-    pub(crate) detail: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -102,8 +102,8 @@ impl<'a> Play<'a> {
             let view = door.get("order-3").await?.parse()?;
             let stock = view.branches.into_iter().find(|branch| branch.id == Role::Stock.name());
             let stock = stock.context("order-3 has no branch stock")?;
-            let tried = stock.op.as_deref() == Some("commit") && stock.attempts > 0 && stock.last.is_some();
-            Ok(tried.then(|| stock.last.and_then(|last| last.code).unwrap_or_default()))
+            let code = stock.last.and_then(|last| last.code).filter(|code| code != "ok");
+            Ok(code.filter(|_| stock.op.as_deref() == Some("commit")))
         });
         let code = tries.await?;
         self.narrator.say(&format!("the coordinator goes on calling it ({code})"));

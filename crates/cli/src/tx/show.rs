@@ -87,7 +87,7 @@ fn table(branches: &[Branch], now: Timestamp) -> Table {
         table.add_row([
             printable(&branch.id),
             printable(branch.participant.as_deref().unwrap_or("")),
-            branch.state.clone(),
+            state(branch),
             branch.op.clone().unwrap_or_default(),
             branch.attempts.to_string(),
             branch.last.as_ref().map(|last| reply(last, now)).unwrap_or_default(),
@@ -97,11 +97,15 @@ fn table(branches: &[Branch], now: Timestamp) -> Table {
     table
 }
 
+fn state(branch: &Branch) -> String {
+    match &branch.heuristic {
+        Some(heuristic) => format!("{}, HEURISTIC: {heuristic}", branch.state),
+        None => branch.state.clone(),
+    }
+}
+
 fn reply(last: &Last, now: Timestamp) -> String {
     let mut text = printable(last.code.as_deref().unwrap_or(""));
-    if let Some(detail) = &last.detail {
-        let _ = write!(text, " ({})", printable(detail));
-    }
     if let Some(at) = &last.at {
         let _ = write!(text, ", {}", relative(at, now));
     }
