@@ -222,7 +222,7 @@ fn answered(
     };
     match (op, reply) {
         (Op::Prepare, Reply::Ok) => vote(txn, Vote::Yes),
-        (Op::Prepare, Reply::ReadOnly) => vote(txn, Vote::ReadOnly),
+        (Op::Prepare | Op::CommitOnePhase, Reply::ReadOnly) => vote(txn, Vote::ReadOnly),
         (Op::Prepare | Op::CommitOnePhase, Reply::Refused(_)) => vote(txn, Vote::Refused),
         (Op::Commit | Op::Rollback | Op::CommitOnePhase, Reply::Ok) => done(txn),
         (Op::Prepare, Reply::Heuristic(heuristic)) => {

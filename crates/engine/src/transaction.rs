@@ -320,7 +320,8 @@ impl Transaction {
     /// When it will count as stuck.
     pub(crate) fn stuck_at(&self, limits: &Limits) -> Option<Timestamp> {
         let counts = !self.stuck && !self.finished() && self.phase != Phase::Active;
-        counts.then(|| self.entered_at.after(limits.stuck_after_ms))
+        // Never at the very instant of entering: it would be due at once after a waking that led there.
+        counts.then(|| self.entered_at.after(limits.stuck_after_ms.max(1)))
     }
 
     /// When [`crate::Event::Woke`] should come. A call under way has no due time: its end is a reply.

@@ -1,0 +1,12 @@
+//! The exact effects, durability and history events of every step.
+
+mod deadlines;
+mod driven;
+mod heuristics;
+mod joining;
+mod loading;
+mod one_phase;
+mod random;
+mod retries;
+mod stuck;
+mod two_phase;

@@ -1,0 +1,373 @@
+//! One coordinator with the real engine, its store, its participants, and everything that may go wrong between them.
+use crate::network::{ATTEMPTS_MAX, Call, Network};
+use crate::participant::{Participant, Said};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use unanim_engine::{
+    Body, BranchId, BranchIndex, BranchSpec, CallState, Decision, Dialect, Durability, Effect, Event, Failure, Gid,
+    HistoryEvent, Limits, Mode, Op, Outcome, Phase, Recorded, Reply, RetryPolicy, Target, Timestamp, Transaction, Vote,
+    step,
+};
+
+pub(crate) const LIMITS: Limits = Limits { branches_max: 3, payload_bytes_max: 0, stuck_after_ms: u64::MAX / 2 };
+/// The three instants that make a difference: retries are due a millisecond after a failure.
+const START: Timestamp = Timestamp(0);
+const RETRY: Timestamp = Timestamp(1);
+const DEADLINE: Timestamp = Timestamp(2);
+
+/// A bug, to show that the properties see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// Calls leave before what they follow from is durable.
+    NotGated,
+    /// Only calls that follow from an abort do.
+    AbortLazy,
+    /// Only calls that follow from entering Preparing do.
+    PreparingLazy,
+    /// A client is told before the decision is durable.
+    ToldEarly,
+    /// After a crash a vote that is not in the record counts as yes.
+    VotesInvented,
+    /// Silence is a no.
+    UnknownRefused,
+    /// Silence is a yes.
+    UnknownOk,
+    /// A participant forgets what it rolled back.
+    NoTombstones,
+}
+
+/// What may happen next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Action {
+    Commit,
+    Rollback,
+    Deadline,
+    Retry,
+    /// All that has changed becomes durable: the gates open.
+    Save,
+    /// Back to what is durable.
+    Crash,
+    /// A call ends without a reply.
+    Timeout(BranchIndex),
+    /// A call arrives; the participant says this where it may choose.
+    Called(BranchIndex, Call, Said),
+    Replied(BranchIndex, Call, Said),
+}
+
+/// How many things may go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Faults {
+    pub(crate) crashes: u8,
+    pub(crate) timeouts: u8,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) txn: Transaction,
+    body: Arc<Body>,
+    bug: Option<Bug>,
+    saved: Arc<Vec<HistoryEvent>>,
+    /// What a load would give.
+    pub(crate) durable: Arc<Transaction>,
+    unsaved: Vec<HistoryEvent>,
+    /// A forced change is not durable yet: calls wait.
+    gated: bool,
+    waiting: Vec<Effect>,
+    pub(crate) participants: Vec<Participant>,
+    networks: Vec<Network>,
+    pub(crate) left: Faults,
+    /// What anyone may have seen: a client's answer, or a participant's order.
+    pub(crate) told: Option<Outcome>,
+    /// A call left that the store did not justify.
+    pub(crate) unjustified: bool,
+    /// A participant was told what contradicts its state.
+    pub(crate) contradicted: bool,
+}
+
+fn body(branches: u32, one_phase: bool) -> Body {
+    let spec = |i: u32| BranchSpec {
+        id: BranchId::new(&format!("b{i}")).expect("a name"),
+        participant: unanim_engine::Participant::new("p").expect("a name"),
+        target: Target::One("".into()),
+        dialect: Dialect::V1,
+        headers: Box::default(),
+        payload: None,
+        call_timeout_ms: 1,
+        retry: None,
+        refused_statuses: Box::default(),
+        one_phase,
+        digest: None,
+    };
+    Body {
+        gid: Gid::new("g").expect("a name"),
+        mode: Mode::TwoPhase,
+        digest: [0; 32],
+        created_at: START,
+        deadline_at: DEADLINE,
+        retry: RetryPolicy { first_ms: 1, max_ms: 1 },
+        branches: (0..branches).map(|i| Arc::new(spec(i))).collect(),
+    }
+}
+
+impl World {
+    /// Begun, durably.
+    pub(crate) fn new(branches: u32, one_phase: bool, bug: Option<Bug>, left: Faults) -> World {
+        let body = Arc::new(body(branches, one_phase));
+        let txn = Transaction::begin(&body, &LIMITS).expect("a good body");
+        World {
+            durable: Arc::new(txn.clone()),
+            txn,
+            body,
+            bug,
+            saved: Arc::default(),
+            unsaved: Vec::new(),
+            gated: false,
+            waiting: Vec::new(),
+            participants: vec![Participant::Fresh; branches as usize],
+            networks: vec![Network::default(); branches as usize],
+            left,
+            told: None,
+            unjustified: false,
+            contradicted: false,
+        }
+    }
+
+    pub(crate) fn actions(&self, actions: &mut Vec<Action>) {
+        let open = matches!(self.txn.phase, Phase::Active | Phase::Preparing);
+        if self.txn.phase == Phase::Active {
+            actions.push(Action::Commit);
+        }
+        if open {
+            actions.extend([Action::Rollback, Action::Deadline]);
+        }
+        if self.txn.branches.iter().any(|b| matches!(b.call, CallState::Again(_))) {
+            actions.push(Action::Retry);
+        }
+        if !self.unsaved.is_empty() {
+            actions.push(Action::Save);
+        }
+        if self.left.crashes > 0 {
+            actions.push(Action::Crash);
+        }
+        for (branch, index) in self.networks.iter().zip(0..) {
+            let at = index as usize;
+            if self.left.timeouts > 0 && matches!(self.txn.branches[at].call, CallState::Calling(_)) {
+                actions.push(Action::Timeout(index));
+            }
+            for call in branch.calls() {
+                let says = if self.participants[at].chooses(call.0) { &Said::ALL[..] } else { &[Said::Ok] };
+                actions.extend(says.iter().map(|said| Action::Called(index, call, *said)));
+            }
+            actions.extend(branch.replies().map(|(call, said)| Action::Replied(index, call, said)));
+        }
+    }
+
+    /// None where nothing changes.
+    pub(crate) fn after(&self, action: Action) -> Option<World> {
+        let mut next = self.clone();
+        match action {
+            Action::Commit => next.step(Event::Requested(Decision::Commit, None), START),
+            Action::Rollback => next.step(Event::Requested(Decision::Rollback, None), START),
+            Action::Deadline => next.step(Event::Woke, DEADLINE),
+            Action::Retry => next.step(Event::Woke, RETRY),
+            Action::Save => next.save(),
+            Action::Crash => next.crash(),
+            Action::Timeout(branch) => next.timeout(branch),
+            Action::Called(branch, call, said) => next.called(branch, call, said),
+            Action::Replied(branch, call, said) => next.replied(branch, call, said),
+        }
+        (next.key() != self.key()).then_some(next)
+    }
+
+    fn step(&mut self, event: Event, now: Timestamp) {
+        let mut effects = Vec::new();
+        // A rejected event has changed nothing.
+        let Ok(durability) = step(&mut self.txn, event, &LIMITS, now, &mut effects) else { return };
+        let (_, events) = self.txn.take_unsaved();
+        self.gated |= durability == Durability::Forced && !self.planted_lazy(&events);
+        self.unsaved.extend(events);
+        if self.bug == Some(Bug::ToldEarly) {
+            self.told = self.told.or(self.txn.outcome());
+        }
+        if self.gated {
+            self.waiting.extend(effects);
+        } else {
+            effects.into_iter().for_each(|effect| self.send(effect));
+        }
+    }
+
+    fn planted_lazy(&self, events: &[HistoryEvent]) -> bool {
+        let any = |of: fn(&Recorded) -> bool| events.iter().any(|e| of(&e.what));
+        match self.bug {
+            Some(Bug::NotGated) => true,
+            Some(Bug::AbortLazy) => any(|what| matches!(what, Recorded::Decided(Outcome::Aborted, _))),
+            Some(Bug::PreparingLazy) => any(|what| matches!(what, Recorded::Phase(Phase::Preparing, _))),
+            _ => false,
+        }
+    }
+
+    fn send(&mut self, Effect::Call { branch, op, attempt }: Effect) {
+        let (phase, outcome) = (self.durable.phase, self.durable.outcome());
+        self.unjustified |= match op {
+            Op::Prepare | Op::CommitOnePhase => phase == Phase::Active,
+            Op::Commit => outcome != Some(Outcome::Committed),
+            Op::Rollback => outcome != Some(Outcome::Aborted),
+        };
+        if matches!(op, Op::Commit | Op::Rollback) {
+            self.told = self.told.or(self.txn.outcome());
+        }
+        self.networks[branch as usize].call((op, attempt));
+    }
+
+    /// Then the calls that waited leave, but for those that are of no use any more.
+    fn save(&mut self) {
+        Arc::make_mut(&mut self.saved).append(&mut self.unsaved);
+        self.durable = Arc::new(self.loaded());
+        self.gated = false;
+        self.told = self.told.or(self.durable.outcome());
+        for effect in std::mem::take(&mut self.waiting) {
+            let Effect::Call { branch, op, attempt } = effect;
+            if self.txn.wants(op) {
+                self.send(effect);
+            } else {
+                let reply = Reply::unknown(Failure::Unsent);
+                self.step(Event::Replied { branch, op, attempt, reply }, START);
+            }
+        }
+    }
+
+    fn loaded(&self) -> Transaction {
+        Transaction::load(&self.body, self.saved.iter().cloned(), START)
+    }
+
+    fn crash(&mut self) {
+        if self.bug == Some(Bug::VotesInvented) && self.durable.phase == Phase::Preparing {
+            let silent = self.durable.branches.iter().zip(0..).filter(|(b, _)| b.vote.is_none());
+            let votes = silent.map(|(_, i)| HistoryEvent { at: START, what: Recorded::Voted(i, Vote::Yes) });
+            Arc::make_mut(&mut self.saved).extend(votes);
+        }
+        self.left.crashes -= 1;
+        self.unsaved.clear();
+        self.waiting.clear();
+        self.gated = false;
+        self.networks.iter_mut().for_each(|network| *network = network.orphaned());
+        self.txn = self.loaded();
+        self.step(Event::Woke, START);
+    }
+
+    fn timeout(&mut self, branch: BranchIndex) {
+        self.left.timeouts -= 1;
+        let Branch { op, attempt } = self.calling(branch);
+        let reply = match self.bug {
+            Some(Bug::UnknownRefused) => Reply::Refused(None),
+            Some(Bug::UnknownOk) => Reply::Ok,
+            _ => Reply::unknown(Failure::Timeout),
+        };
+        self.step(Event::Replied { branch, op, attempt, reply }, START);
+    }
+
+    fn calling(&self, branch: BranchIndex) -> Branch {
+        let branch = &self.txn.branches[branch as usize];
+        match branch.call {
+            CallState::Calling(op) => Branch { op, attempt: branch.attempts },
+            other => unreachable!("only a call under way ends: {other:?}"),
+        }
+    }
+
+    fn called(&mut self, branch: BranchIndex, call: Call, choice: Said) {
+        let at = branch as usize;
+        match self.participants[at].called(call.0, choice, self.bug != Some(Bug::NoTombstones)) {
+            Some((participant, said)) => {
+                self.participants[at] = participant;
+                self.networks[at].reply(call, said);
+            }
+            None => self.contradicted = true,
+        }
+    }
+
+    fn replied(&mut self, branch: BranchIndex, (op, attempt): Call, said: Said) {
+        let reply = match said {
+            Said::Ok => Reply::Ok,
+            Said::ReadOnly => Reply::ReadOnly,
+            Said::Refused => Reply::Refused(None),
+        };
+        self.step(Event::Replied { branch, op, attempt, reply }, START);
+    }
+}
+
+/// A call under way.
+struct Branch {
+    op: Op,
+    attempt: u32,
+}
+
+/// All that makes a difference to what may follow. Instants do not: each action brings its own. Neither do the names of
+/// branches: they are all alike, so that worlds which differ only in the order of their branches are one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    phases: (Phase, Phase),
+    gated: bool,
+    left: Faults,
+    told: Option<Outcome>,
+    broken: (bool, bool),
+    branches: [Option<BranchKey>; 3],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct BranchKey {
+    participant: Participant,
+    network: Network,
+    attempts: u32,
+    call: u8,
+    waiting: Option<(Op, u32)>,
+    live: (u8, bool),
+    durable: (u8, bool),
+}
+
+impl World {
+    pub(crate) fn key(&self) -> Key {
+        let standing =
+            |txn: &Transaction, at: usize| (txn.branches[at].vote.map_or(0, |v| v as u8 + 1), txn.branches[at].done);
+        let mut branches = [None; 3];
+        for (at, slot) in branches.iter_mut().enumerate().take(self.participants.len()) {
+            let waits =
+                |Effect::Call { branch, op, attempt }: &Effect| (*branch == at as u32).then_some((*op, *attempt));
+            let branch = &self.txn.branches[at];
+            assert!(branch.attempts <= ATTEMPTS_MAX);
+            *slot = Some(BranchKey {
+                participant: self.participants[at],
+                network: self.networks[at],
+                attempts: branch.attempts,
+                call: match branch.call {
+                    CallState::Idle => 0,
+                    CallState::Again(_) => 1,
+                    CallState::Calling(op) => 2 + op as u8,
+                },
+                waiting: self.waiting.iter().find_map(waits),
+                live: standing(&self.txn, at),
+                durable: standing(&self.durable, at),
+            });
+        }
+        branches.sort_unstable();
+        Key {
+            phases: (self.txn.phase, self.durable.phase),
+            gated: self.gated,
+            left: self.left,
+            told: self.told,
+            broken: (self.unjustified, self.contradicted),
+            branches,
+        }
+    }
+}
+
+impl PartialEq for World {
+    fn eq(&self, other: &World) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Hash for World {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
