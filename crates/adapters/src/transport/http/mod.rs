@@ -44,6 +44,8 @@ pub struct HttpOptions {
     pub connect_timeout: Duration,
     /// An idle connection is closed after this.
     pub idle_timeout: Duration,
+    /// Connections to one origin; further calls wait. Above what a lane has in flight to one participant.
+    pub connections_per_origin_max: usize,
     /// No more of a reply's body is read.
     pub reply_bytes_max: usize,
 }
@@ -59,6 +61,7 @@ impl HttpOptions {
             ca: None,
             connect_timeout: Duration::from_secs(3),
             idle_timeout: Duration::from_secs(60),
+            connections_per_origin_max: 256,
             reply_bytes_max: 64 << 10,
         }
     }

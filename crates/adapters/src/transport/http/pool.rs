@@ -15,8 +15,6 @@ use unanim_coordinator::{Call, CallId};
 use unanim_engine::Reply;
 use unanim_node::ports::Replies;
 
-/// Connections to one origin. The lane's bound on calls in flight is lower; this is for whoever has set that higher.
-pub(super) const CONNECTIONS_PER_ORIGIN_MAX: usize = 512;
 /// Connections that may lie idle, of all origins together.
 const IDLE_MAX: usize = 4_096;
 /// URLs whose parts are kept.
@@ -147,7 +145,7 @@ impl Pool {
             seat.wake();
             return Placed::Seated;
         }
-        if origin.connections.get() >= CONNECTIONS_PER_ORIGIN_MAX {
+        if origin.connections.get() >= self.options.connections_per_origin_max {
             let (origin, deadline) = (origin.clone(), job.deadline);
             let waiting = Rc::new(Waiting(RefCell::new(Some(job))));
             origin.waiting.borrow_mut().push_back(waiting.clone());
