@@ -37,8 +37,8 @@ pub(crate) enum Unsaved {
     No,
     /// Changed lazily since then.
     Lazy(Timestamp),
-    /// A formed batch will take it along.
-    Forced,
+    /// The formed batch of this number will take it along.
+    Formed(Gate),
 }
 
 #[derive(Default)]
@@ -79,8 +79,8 @@ impl Batches {
         self.forming()
     }
 
-    /// Marks a transaction as changed by about so many bytes. The first forced change since its last record returns its
-    /// gate: nothing that follows from it leaves before that batch is applied.
+    /// Marks a transaction as changed by about so many bytes. A forced change returns its gate: nothing that follows from
+    /// it leaves before that batch is applied.
     pub(crate) fn mark(
         &mut self,
         gid: &Gid,
@@ -91,16 +91,37 @@ impl Batches {
     ) -> Option<Gate> {
         match (durability, *unsaved) {
             (Durability::Forced, Unsaved::No | Unsaved::Lazy(_)) => {
-                *unsaved = Unsaved::Forced;
-                Some(self.take_along(gid.clone(), bytes))
+                let gate = self.take_along(gid.clone(), bytes);
+                *unsaved = Unsaved::Formed(gate);
+                Some(gate)
             }
+            (Durability::Forced, Unsaved::Formed(gate)) => Some(gate),
             (Durability::Lazy, Unsaved::No) => {
                 *unsaved = Unsaved::Lazy(now);
                 self.lazy.push_back((now, gid.clone()));
                 None
             }
-            (Durability::Nothing, _) | (Durability::Lazy, Unsaved::Lazy(_)) | (_, Unsaved::Forced) => None,
+            (Durability::Nothing, _) | (Durability::Lazy, Unsaved::Lazy(_) | Unsaved::Formed(_)) => None,
         }
+    }
+
+    /// The transaction whose lazy change has waited longest, since when, while nothing is being written.
+    pub(crate) fn oldest_lazy(&self) -> Option<&(Timestamp, Gid)> {
+        self.lazy.front().filter(|_| self.writing.is_none())
+    }
+
+    /// That one no longer is: its change was written with a forced one.
+    pub(crate) fn pass_lazy(&mut self) {
+        self.lazy.pop_front();
+    }
+
+    /// That one has waited long enough by now: the batch being formed takes it along.
+    pub(crate) fn take_lazy(&mut self, unsaved: &mut Unsaved, bytes: usize, now: Timestamp) -> bool {
+        let overdue = self.lazy.front().is_some_and(|(since, _)| since.after(LAZY_AGE_MS) <= now);
+        if overdue && let Some((_, gid)) = self.lazy.pop_front() {
+            *unsaved = Unsaved::Formed(self.take_along(gid, bytes));
+        }
+        overdue
     }
 
     pub(crate) fn is_applied(&self, gate: Gate) -> bool {
@@ -131,24 +152,9 @@ impl Batches {
     }
 
     /// When nothing is being written and something has to be: its number and the transactions that it takes along.
-    /// `still_lazy` gives a record's bytes when the transaction has been lazy since then.
-    pub(crate) fn cut(
-        &mut self,
-        now: Timestamp,
-        still_lazy: impl Fn(&Gid, Timestamp) -> Option<usize>,
-    ) -> Option<(Gate, &[Gid])> {
+    pub(crate) fn cut(&mut self) -> Option<(Gate, &[Gid])> {
         if self.writing.is_some() {
             return None;
-        }
-        while let Some((since, gid)) = self.lazy.front() {
-            let wanted = still_lazy(gid, *since);
-            if wanted.is_some() && since.after(LAZY_AGE_MS) > now {
-                break;
-            }
-            let (_, gid) = self.lazy.pop_front()?;
-            if let Some(bytes) = wanted {
-                self.take_along(gid, bytes);
-            }
         }
         let formed = self.formed.pop_front()?;
         Some((self.applied + 1, &self.writing.insert(formed).gids))

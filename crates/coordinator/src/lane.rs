@@ -93,23 +93,29 @@ impl Lane {
 
     /// Cuts one batch when none is in flight and something has to be saved.
     pub fn flush(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        loop {
-            let slots = &mut self.slots;
-            let lazy = |gid: &Gid, since| match slots.get(gid) {
-                Some(Slot::Open(open)) if open.unsaved == Unsaved::Lazy(since) => Some(open.record_bytes()),
-                Some(Slot::Open(_) | Slot::Finding(_)) | None => None,
-            };
-            let Some((number, gids)) = self.batches.cut(now, lazy) else { return };
-            let records = gids.iter().filter_map(|gid| match slots.get_mut(gid) {
-                Some(Slot::Open(open)) => take_record(open, number),
-                Some(Slot::Finding(_)) | None => None,
-            });
-            let records: Vec<Record> = records.collect();
-            if !records.is_empty() {
-                return out.push(Output::Save(Batch { number, records }));
+        self.take_overdue(now);
+        let Some((number, gids)) = self.batches.cut() else { return };
+        let slots = &mut self.slots;
+        let records = gids.iter().map(|gid| match slots.get_mut(gid) {
+            Some(Slot::Open(open)) => take_record(open, number),
+            Some(Slot::Finding(_)) | None => unreachable!("{gid:?} stays in memory until its record is durable"),
+        });
+        let records = records.collect();
+        out.push(Output::Save(Batch { number, records }));
+    }
+
+    /// Lazy changes that no forced one of their transactions took along in time.
+    fn take_overdue(&mut self, now: Timestamp) {
+        while let Some((since, gid)) = self.batches.oldest_lazy() {
+            match self.slots.get_mut(gid) {
+                Some(Slot::Open(open)) if open.unsaved == Unsaved::Lazy(*since) => {
+                    let bytes = open.record_bytes();
+                    if !self.batches.take_lazy(&mut open.unsaved, bytes, now) {
+                        return;
+                    }
+                }
+                Some(Slot::Open(_) | Slot::Finding(_)) | None => self.batches.pass_lazy(),
             }
-            // All of it was taken along by earlier batches, and those are applied.
-            self.saved(now, out);
         }
     }
 
@@ -149,7 +155,7 @@ impl Lane {
     }
 
     pub(crate) fn has_room_for(&self, transactions: usize, bytes: usize) -> bool {
-        self.figures.open + transactions <= self.settings.open_max
+        (transactions == 0 || self.figures.open + transactions <= self.settings.open_max)
             && self.figures.open_bytes + bytes <= self.settings.open_bytes_max
     }
 
@@ -340,20 +346,15 @@ impl Lane {
     }
 }
 
-/// What a batch takes along of a transaction; none when an earlier batch took it.
-fn take_record(open: &mut Open, number: Gate) -> Option<Record> {
-    (open.unsaved, open.unsaved_bytes) = (Unsaved::No, 0);
+/// What a batch takes along of a transaction.
+fn take_record(open: &mut Open, number: Gate) -> Record {
+    (open.unsaved, open.unsaved_bytes, open.latest) = (Unsaved::No, 0, number);
     let (first_seq, events) = open.txn.take_unsaved();
-    let body = open.body.take().map(|body| encode(&*body));
-    if body.is_none() && events.is_empty() {
-        return None;
-    }
-    open.latest = number;
-    Some(Record {
+    Record {
         gid: open.txn.gid.clone(),
-        body,
+        body: open.body.take().map(|body| encode(&*body)),
         first_seq,
         change: if events.is_empty() { Vec::new() } else { encode(&events) },
         standing: Standing::of(open.txn.phase, open.txn.finished_at),
-    })
+    }
 }

@@ -66,14 +66,19 @@ impl Open {
 
     /// What an answer about it waits for.
     pub(crate) fn gate(&self) -> Gate {
-        self.latest.max(self.forced)
+        self.told_with().unwrap_or(self.latest.max(self.forced))
     }
 
     /// The number of the last event that is durable once [`Open::gate`] is open.
     pub(crate) fn told_seq(&self) -> u64 {
+        if self.told_with().is_some() { self.txn.seq } else { self.txn.taken_seq() }
+    }
+
+    /// The formed batch that whatever is said waits for; not where only the end, after a durable decision, is in it.
+    fn told_with(&self) -> Option<Gate> {
         match self.unsaved {
-            Unsaved::Forced => self.txn.seq,
-            Unsaved::Lazy(_) | Unsaved::No => self.txn.taken_seq(),
+            Unsaved::Formed(gate) if gate == self.forced || !self.txn.finished() => Some(gate),
+            Unsaved::Formed(_) | Unsaved::Lazy(_) | Unsaved::No => None,
         }
     }
 
