@@ -178,7 +178,7 @@ def test_the_coordinator_is_killed_before_the_decision(client, server, pair):
     b.behave()
     result = client.prepare(gid, a, b)
     client.wait_state(gid, {"success": "committed", "failed": "aborted"}[result], 40)
-    wait_until(lambda: a.state(gid) == b.state(gid) == client.state(gid), 15, "everybody to agree")
+    wait_until(lambda: a.state(gid) == b.state(gid) == client.state(gid), 40, "everybody to agree")
 
 
 def test_begun_and_never_prepared_survives_a_kill(client, server, pair):
