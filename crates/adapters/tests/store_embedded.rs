@@ -1,4 +1,5 @@
 //! The embedded store is one, however it commits.
+#![cfg(feature = "embedded")]
 use tempfile::TempDir;
 use unanim_adapters::store::Embedded;
 use unanim_adapters::store::embedded::{CommitMode, OpenOptions};

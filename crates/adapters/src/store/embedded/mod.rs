@@ -111,7 +111,7 @@ impl Embedded {
         let in_dir = |source| OpenError::Io { path: dir.clone(), source };
         start::make_folder(&dir)?;
         let lock = FolderLock::take(&dir)?;
-        let room = RoomKeeper::open(&dir, reserve_bytes, room::free_bytes).map_err(in_dir)?;
+        let room = RoomKeeper::open(&dir, reserve_bytes).map_err(in_dir)?;
         let path = start::database(&dir);
         let identity = match start::start(&path, pages_max) {
             Err(OpenError::Full) => {
@@ -178,7 +178,7 @@ impl Store for Embedded {
     }
 
     async fn find(&self, gid: &Gid) -> Result<Option<Stored>, ReadError> {
-        Ok(self.read(|connection| reader::find(connection, gid))?.map(|(stored, _)| stored))
+        self.read(|connection| reader::find(connection, gid))
     }
 
     async fn load(&self, cursor: &LoadCursor, most: usize) -> Result<Slice, ReadError> {

@@ -1,6 +1,8 @@
-//! Reading: one transaction, or the open ones in slices. Nothing here holds a read open when it returns.
-use super::schema::{BODY_SEQ, standing_number};
-use rusqlite::{Connection, ErrorCode};
+//! Reading: one transaction, or the open ones in slices. Nothing here holds a read open when it returns; while it runs,
+//! the statement that is stepped through keeps all that is read beside it at one instant.
+use super::schema::standing_number;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
+use std::fmt::Display;
 use unanim_coordinator::{Standing, Stored};
 use unanim_engine::Gid;
 use unanim_node::ports::{LoadCursor, ReadError, Slice};
@@ -11,84 +13,90 @@ const SLICE_BYTES_MAX: usize = 8 << 20;
 const LOOKED_AT_PER_FOUND: usize = 16;
 const LOOKED_AT_MIN: usize = 1024;
 
-/// What is stored under a gid, and how many bytes that took.
-pub(super) fn find(connection: &Connection, gid: &Gid) -> Result<Option<(Stored, usize)>, ReadError> {
-    let sql = "SELECT seq, body, change FROM records WHERE gid = ?1 ORDER BY seq";
-    let mut select = connection.prepare_cached(sql).map_err(failed)?;
+const BY_GID: &str = "SELECT id, gid, change, body FROM transactions WHERE gid = ?1";
+const BY_ID: &str = "SELECT id, gid, change, body FROM transactions WHERE id = ?1";
+const CHANGES: &str = "SELECT change FROM changes WHERE id = ?1 ORDER BY seq";
+const ID_OF: &str = "SELECT id FROM transactions WHERE gid = ?1";
+const GID_OF: &str = "SELECT gid FROM transactions WHERE id = ?1";
+const OPEN_AFTER: &str = "SELECT id, standing FROM open WHERE id > ?1 ORDER BY id";
+
+/// What is stored under a gid.
+pub(super) fn find(connection: &Connection, gid: &Gid) -> Result<Option<Stored>, ReadError> {
+    let mut select = connection.prepare_cached(BY_GID).map_err(failed)?;
     let mut rows = select.query([gid.as_str()]).map_err(failed)?;
-    let mut body: Option<Vec<u8>> = None;
-    let mut changes: Vec<Vec<u8>> = Vec::new();
-    let mut is_there = false;
-    while let Some(row) = rows.next().map_err(failed)? {
-        is_there = true;
-        let corrupt = |error: rusqlite::Error| ReadError::Corrupt(format!("the record of {gid}: {error}"));
-        if row.get::<_, i64>(0).map_err(corrupt)? == BODY_SEQ {
-            body = row.get(1).map_err(corrupt)?;
-        }
-        let change: Vec<u8> = row.get(2).map_err(corrupt)?;
-        if !change.is_empty() {
-            changes.push(change);
-        }
-    }
-    let corrupt = |why: String| Err(ReadError::Corrupt(format!("the record of {gid}: {why}")));
-    let Some(body) = body else {
-        return if is_there { corrupt("its body is missing".into()) } else { Ok(None) };
-    };
-    let bytes = body.len() + changes.iter().map(Vec::len).sum::<usize>();
-    match Stored::decode(&body, changes.iter().map(Vec::as_slice)) {
-        Ok(stored) if stored.body.gid == *gid => Ok(Some((stored, bytes))),
-        Ok(stored) => corrupt(format!("it is the one of {}", stored.body.gid)),
-        Err(error) => corrupt(error.to_string()),
+    match rows.next().map_err(failed)? {
+        Some(row) => Ok(Some(fold(connection, row)?.0)),
+        None => Ok(None),
     }
 }
 
-/// At most `most` open transactions from the cursor on, all seen at one instant.
+/// At most `most` open transactions from the cursor on, in the order in which they began.
+///
+/// A cursor whose gid is no longer stored begins its standing anew: what comes twice is known by then.
 pub(super) fn load(connection: &Connection, cursor: &LoadCursor, most: usize) -> Result<Slice, ReadError> {
-    let snapshot = connection.unchecked_transaction().map_err(failed)?;
-    let (gids, mut end) = scan(&snapshot, cursor, most)?;
-    let mut stored = Vec::with_capacity(gids.len());
-    let mut bytes = 0;
-    for gid in gids {
-        let Some((found, found_bytes)) = find(&snapshot, &gid)? else {
-            return Err(ReadError::Corrupt(format!("{gid} is open and has no record")));
-        };
-        stored.push(found);
-        bytes += found_bytes;
-        if bytes >= SLICE_BYTES_MAX {
-            end = Some(gid);
-            break;
+    let wanted =
+        standing_number(cursor.standing).ok_or_else(|| ReadError::Unavailable("only what is open is loaded".into()))?;
+    let after = cursor.after.as_ref().map(|gid| id_of(connection, gid)).transpose()?.flatten();
+    let looked_at_max = most.saturating_mul(LOOKED_AT_PER_FOUND).max(LOOKED_AT_MIN);
+
+    let mut select = connection.prepare_cached(OPEN_AFTER).map_err(failed)?;
+    let mut rows = select.query([after.unwrap_or(i64::MIN)]).map_err(failed)?;
+    let (mut stored, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
+    while let Some(row) = rows.next().map_err(failed)? {
+        let (id, standing) = (row.get(0).map_err(failed)?, row.get::<_, i64>(1).map_err(failed)?);
+        looked_at += 1;
+        if standing == wanted {
+            let (one, its_bytes) = by_id(connection, id)?;
+            stored.push(one);
+            bytes += its_bytes;
+        }
+        if stored.len() >= most || bytes >= SLICE_BYTES_MAX || looked_at >= looked_at_max {
+            let after = Some(gid_of(connection, id)?);
+            return Ok(Slice { stored, next: Some(LoadCursor { standing: cursor.standing, after }) });
         }
     }
-    snapshot.finish().map_err(failed)?;
-    let next = match end {
-        Some(gid) => Some(LoadCursor { standing: cursor.standing, after: Some(gid) }),
-        None => following(cursor.standing).map(|standing| LoadCursor { standing, after: None }),
-    };
+    let next = following(cursor.standing).map(|standing| LoadCursor { standing, after: None });
     Ok(Slice { stored, next })
 }
 
-/// The gids of a standing after the cursor, and where the next slice begins unless this was the standing's last.
-fn scan(connection: &Connection, cursor: &LoadCursor, most: usize) -> Result<(Vec<Gid>, Option<Gid>), ReadError> {
-    let wanted =
-        standing_number(cursor.standing).ok_or_else(|| ReadError::Corrupt("only what is open is loaded".into()))?;
-    let after = cursor.after.as_ref().map_or("", Gid::as_str);
-    let sql = "SELECT gid, standing FROM open WHERE gid > ?1 ORDER BY gid";
-    let mut select = connection.prepare_cached(sql).map_err(failed)?;
-    let mut rows = select.query([after]).map_err(failed)?;
-    let mut gids = Vec::new();
-    let looked_at_max = most.saturating_mul(LOOKED_AT_PER_FOUND).max(LOOKED_AT_MIN);
-    for looked_at in 1.. {
-        let Some(row) = rows.next().map_err(failed)? else { break };
-        let text: String = row.get(0).map_err(failed)?;
-        let gid = Gid::new(&text).map_err(|error| ReadError::Corrupt(format!("open gid {text:?}: {error}")))?;
-        if row.get::<_, i64>(1).map_err(failed)? == wanted {
-            gids.push(gid.clone());
-        }
-        if gids.len() >= most || looked_at >= looked_at_max {
-            return Ok((gids, Some(gid)));
-        }
+fn id_of(connection: &Connection, gid: &Gid) -> Result<Option<i64>, ReadError> {
+    let mut select = connection.prepare_cached(ID_OF).map_err(failed)?;
+    select.query_row([gid.as_str()], |row| row.get(0)).optional().map_err(failed)
+}
+
+fn gid_of(connection: &Connection, id: i64) -> Result<Gid, ReadError> {
+    let mut select = connection.prepare_cached(GID_OF).map_err(failed)?;
+    let gid: String = select.query_row([id], |row| row.get(0)).map_err(failed)?;
+    Gid::new(&gid).map_err(|why| ReadError::Corrupt(format!("transaction number {id} has gid {gid:?}: {why}")))
+}
+
+fn by_id(connection: &Connection, id: i64) -> Result<(Stored, usize), ReadError> {
+    let mut select = connection.prepare_cached(BY_ID).map_err(failed)?;
+    let mut rows = select.query([id]).map_err(failed)?;
+    match rows.next().map_err(failed)? {
+        Some(row) => fold(connection, row),
+        None => Err(ReadError::Corrupt(format!("transaction number {id} is open and has no record"))),
     }
-    Ok((gids, None))
+}
+
+/// A transaction from its row and its later changes, and how many bytes that took.
+fn fold(connection: &Connection, row: &Row<'_>) -> Result<(Stored, usize), ReadError> {
+    let gid: String = row.get(1).map_err(failed)?;
+    let corrupt = |why: &dyn Display| ReadError::Corrupt(format!("the record of {gid}: {why}"));
+    let mut select = connection.prepare_cached(CHANGES).map_err(failed)?;
+    let mut changes = select.query([row.get::<_, i64>(0).map_err(failed)?]).map_err(failed)?;
+    let mut history: Vec<Vec<u8>> = vec![row.get(2).map_err(|error| corrupt(&error))?];
+    while let Some(change) = changes.next().map_err(failed)? {
+        history.push(change.get(0).map_err(|error| corrupt(&error))?);
+    }
+    let body = row.get_ref(3).map_err(failed)?.as_blob().map_err(|error| corrupt(&error))?;
+    let bytes = body.len() + history.iter().map(Vec::len).sum::<usize>();
+    let written = history.iter().filter(|change| !change.is_empty());
+    match Stored::decode(body, written.map(Vec::as_slice)) {
+        Ok(stored) if stored.body.gid.as_str() == gid => Ok((stored, bytes)),
+        Ok(stored) => Err(corrupt(&format!("it is the one of {}", stored.body.gid))),
+        Err(error) => Err(corrupt(&error)),
+    }
 }
 
 fn following(standing: Standing) -> Option<Standing> {

@@ -12,17 +12,14 @@ use unanim_node::ports::Room;
 const RESERVE_MIN: u64 = 1 << 20;
 /// How often the file system is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// Bytes that a process of this user can still write in a folder.
-pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let figures = rustix::fs::statvfs(dir)?;
-    Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
-}
+/// How long a write that found no room counts for more than what the file system says: a quota is not seen there.
+const FULL_FOR: Duration = Duration::from_secs(2);
+/// When a reserve that could not be made is tried again.
+const MAKE_AGAIN: Duration = Duration::from_secs(10);
 
 /// Knows whether there is room, and keeps the reserve.
 pub(super) struct RoomKeeper {
     dir: PathBuf,
-    free_bytes: fn(&Path) -> io::Result<u64>,
     state: Mutex<State>,
 }
 
@@ -32,40 +29,38 @@ struct State {
     size: u64,
     room: Room,
     looked_at: Instant,
+    full_until: Instant,
 }
 
 impl RoomKeeper {
     /// Makes the reserve, or takes over the one that an earlier session left, whole as it is.
-    pub(super) fn open(
-        dir: &Path,
-        wished_bytes: u64,
-        free_bytes: fn(&Path) -> io::Result<u64>,
-    ) -> io::Result<RoomKeeper> {
+    pub(super) fn open(dir: &Path, wished_bytes: u64) -> io::Result<RoomKeeper> {
         let path = dir.join("reserve");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let held = file.metadata()?.len();
-        let kept = (RESERVE_MIN..=wished_bytes).contains(&held);
-        let mut state = State { size: held, room: Room::Enough, looked_at: Instant::now(), file };
-        if !kept {
+        let (now, held) = (Instant::now(), file.metadata()?.len());
+        let mut state = State { size: held, room: Room::Enough, looked_at: now, full_until: now, file };
+        if !(RESERVE_MIN..=wished_bytes).contains(&held) {
             state.file.set_len(0)?;
-            state.size = wished_bytes.min(free_bytes(dir)? / 4).max(RESERVE_MIN.min(wished_bytes));
+            let free = free_bytes(dir)?;
+            state.size = wished_bytes.min((free / 4).max(RESERVE_MIN));
             state.room = Room::Full;
-            state.try_make(free_bytes(dir)?);
+            state.look(free, now);
             if state.room == Room::Full {
                 tracing::warn!("the disk is full: new transactions are refused until there is room");
             }
         }
-        Ok(RoomKeeper { dir: dir.into(), free_bytes, state: Mutex::new(state) })
+        Ok(RoomKeeper { dir: dir.into(), state: Mutex::new(state) })
     }
 
     /// Whether new transactions may be written.
     pub(super) fn room(&self) -> Room {
         let mut state = self.state.lock().expect("no holder panics");
-        if state.looked_at.elapsed() >= LOOK_EVERY {
-            state.looked_at = Instant::now();
+        let now = Instant::now();
+        if now.duration_since(state.looked_at) >= LOOK_EVERY {
+            state.looked_at = now;
             // A file system that does not answer leaves things as they are: a write will say more.
-            if let Ok(free) = (self.free_bytes)(&self.dir) {
-                state.look(free);
+            if let Ok(free) = free_bytes(&self.dir) {
+                state.look(free, now);
             }
         }
         state.room
@@ -74,26 +69,26 @@ impl RoomKeeper {
     /// A write found no room: what is kept back is for it.
     pub(super) fn found_full(&self) {
         let mut state = self.state.lock().expect("no holder panics");
-        state.looked_at = Instant::now();
         state.release("a write found no room");
+        state.full_until = Instant::now() + FULL_FOR;
     }
 }
 
 impl State {
-    fn look(&mut self, free: u64) {
+    fn look(&mut self, free: u64, now: Instant) {
         match self.room {
             Room::Enough if free < self.size => self.release("little room is left"),
-            Room::Full => self.try_make(free),
-            Room::Enough => {}
+            // As much again stays free beside the reserve, and a quarter, so that it does not come and go.
+            Room::Full if now >= self.full_until && free >= self.size.max(RESERVE_MIN) / 4 * 9 => self.make(now),
+            Room::Enough | Room::Full => {}
         }
     }
 
     fn release(&mut self, why: &str) {
         if self.room == Room::Enough {
             tracing::warn!(
-                why,
                 reserve_bytes = self.size,
-                "the disk is full: new transactions are refused until there is room"
+                "{why}: new transactions are refused, the reserve is for open ones"
             );
         }
         self.room = Room::Full;
@@ -102,22 +97,25 @@ impl State {
         }
     }
 
-    /// Once as much again as the reserve stays free beside it, and a quarter, so that it does not come and go.
-    fn try_make(&mut self, free: u64) {
-        if free < self.size.max(RESERVE_MIN) / 4 * 9 {
-            return;
-        }
+    fn make(&mut self, now: Instant) {
         match allocate(&self.file, self.size) {
             Ok(()) => {
-                tracing::info!(reserve_bytes = self.size, "there is room");
+                tracing::info!(reserve_bytes = self.size, "there is room, and a part of it is kept back");
                 self.room = Room::Enough;
             }
             Err(error) => {
-                tracing::warn!(%error, "the reserve could not be made");
-                let _ = self.file.set_len(0);
+                tracing::warn!(%error, "the reserve could not be made: new transactions are refused");
+                self.release("no reserve");
+                self.full_until = now + MAKE_AGAIN;
             }
         }
     }
+}
+
+/// Bytes that a process of this user can still write in a folder.
+fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let figures = rustix::fs::statvfs(dir)?;
+    Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
 }
 
 /// Real blocks: a hole would reserve nothing.
@@ -140,4 +138,65 @@ fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
         at += part as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+    use tempfile::TempDir;
+
+    const MIB: u64 = 1 << 20;
+
+    fn blocks(dir: &TempDir) -> u64 {
+        std::fs::metadata(dir.path().join("reserve")).expect("a reserve").blocks() * 512
+    }
+
+    #[test]
+    fn the_reserve_goes_when_little_is_left_and_comes_back_with_a_margin() {
+        let dir = TempDir::new().expect("a folder");
+        let keeper = RoomKeeper::open(dir.path(), 4 * MIB).expect("a reserve");
+        assert_eq!(keeper.room(), Room::Enough);
+        assert!(blocks(&dir) >= 4 * MIB, "real blocks");
+
+        let mut state = keeper.state.lock().expect("held by nobody");
+        let now = Instant::now();
+        let mut after = |free: u64| {
+            state.look(free, now);
+            (state.room, blocks(&dir) > 0)
+        };
+        assert_eq!(after(4 * MIB), (Room::Enough, true));
+        assert_eq!(after(4 * MIB - 1), (Room::Full, false));
+        assert_eq!(after(8 * MIB), (Room::Full, false), "what was released is no room");
+        assert_eq!(after(9 * MIB), (Room::Enough, true));
+        assert_eq!(after(5 * MIB), (Room::Enough, true));
+    }
+
+    #[test]
+    fn a_write_that_found_no_room_counts_for_more_than_what_is_free() {
+        let dir = TempDir::new().expect("a folder");
+        let keeper = RoomKeeper::open(dir.path(), MIB).expect("a reserve");
+        keeper.found_full();
+        assert_eq!(blocks(&dir), 0);
+        let mut state = keeper.state.lock().expect("held by nobody");
+        let until = state.full_until;
+        state.look(u64::MAX, until - Duration::from_millis(1));
+        assert_eq!((state.room, blocks(&dir)), (Room::Full, 0));
+        state.look(u64::MAX, until);
+        assert_eq!(state.room, Room::Enough);
+    }
+
+    #[test]
+    fn the_reserve_of_an_earlier_session_is_taken_over() {
+        let dir = TempDir::new().expect("a folder");
+        drop(RoomKeeper::open(dir.path(), 2 * MIB).expect("a reserve"));
+        let keeper = RoomKeeper::open(dir.path(), 64 * MIB).expect("a reserve");
+        assert_eq!(keeper.state.lock().expect("held by nobody").size, 2 * MIB);
+        drop(keeper);
+        let keeper = RoomKeeper::open(dir.path(), MIB).expect("a reserve");
+        assert_eq!(keeper.state.lock().expect("held by nobody").size, MIB, "unless it is larger than wished");
+        drop(keeper);
+        let keeper = RoomKeeper::open(dir.path(), 0).expect("none");
+        assert_eq!((keeper.room(), blocks(&dir)), (Room::Enough, 0));
+    }
 }

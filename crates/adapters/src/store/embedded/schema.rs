@@ -1,7 +1,8 @@
 //! The tables, their versions, and who the store is.
 //!
-//! `records` holds one row of each batch's record: the body's at 0, a change's at the number of its first event. What is
-//! open has a row in `open`, what has ended one in `finished`.
+//! A transaction has a row with its body and the events that came with it, and a number by which everything else knows
+//! it: its later changes, each keyed by its first event; its place among the open ones, or among those that ended. So
+//! only its begin touches the index of gids, whose order is the clients' choice; the rest goes to the ends of the tables.
 use super::OpenError;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,18 +16,16 @@ const APPLICATION_ID: i32 = 0x556e_616e;
 /// Each takes the schema one version on; the first one makes it. Never changed, only added to.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID, STRICT;
-    CREATE TABLE records (
-        gid TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB, change BLOB NOT NULL, PRIMARY KEY (gid, seq)
-    ) WITHOUT ROWID, STRICT;
-    CREATE TABLE open (gid TEXT PRIMARY KEY, standing INTEGER NOT NULL) WITHOUT ROWID, STRICT;
-    CREATE TABLE finished (at INTEGER NOT NULL, gid TEXT NOT NULL, PRIMARY KEY (at, gid)) WITHOUT ROWID, STRICT;
+    CREATE TABLE transactions (
+        id INTEGER PRIMARY KEY, gid TEXT NOT NULL UNIQUE, change BLOB NOT NULL, body BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE changes (id INTEGER, seq INTEGER, change BLOB NOT NULL, PRIMARY KEY (id, seq)) WITHOUT ROWID, STRICT;
+    CREATE TABLE open (id INTEGER PRIMARY KEY, standing INTEGER NOT NULL) STRICT;
+    CREATE TABLE finished (at INTEGER, id INTEGER, PRIMARY KEY (at, id)) WITHOUT ROWID, STRICT;
 "];
 
 /// The schema that this program writes.
 pub const VERSION: i32 = MIGRATIONS.len() as i32;
-
-/// Where the body is; the events begin at 2.
-pub(super) const BODY_SEQ: i64 = 0;
 
 /// How an open standing is written; none for an ended one. Stored: never changed.
 pub(super) fn standing_number(standing: Standing) -> Option<i64> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use unanim_node::ports::Identity;
 
-/// Pages as the file is made with: a body of two branches stays in its row, which it must fill at most a quarter of.
+/// As the file is made with; larger ones gained nothing.
 const PAGE_BYTES: u32 = 4096;
 /// The log is cut back to this after it grew beyond.
 const LOG_KEPT_BYTES: i64 = 64 << 20;

@@ -1,25 +1,29 @@
 //! The one connection that writes.
 use super::Shared;
-use super::schema::{BODY_SEQ, standing_number};
+use super::schema::standing_number;
 use rusqlite::{Connection, ErrorCode, params};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use unanim_coordinator::{Batch, Record, Standing};
-use unanim_engine::Timestamp;
+use unanim_engine::{Gid, Timestamp};
 use unanim_node::ports::SaveError;
 
 /// The log goes into the database when it has grown by so many frames.
-const CHECKPOINT_FRAMES: u64 = 2000;
+const CHECKPOINT_FRAMES: u64 = 1000;
 
-const INSERT_RECORD: &str = "INSERT INTO records (gid, seq, body, change) VALUES (?1, ?2, ?3, ?4)";
-const SET_OPEN: &str = "INSERT INTO open (gid, standing) VALUES (?1, ?2)
-    ON CONFLICT (gid) DO UPDATE SET standing = excluded.standing WHERE standing <> excluded.standing";
-const CLOSE: &str = "DELETE FROM open WHERE gid = ?1";
-const FINISH: &str = "INSERT OR IGNORE INTO finished (at, gid) VALUES (?1, ?2)";
-const FINISHED_BEFORE: &str = "SELECT at, gid FROM finished WHERE at < ?1 ORDER BY at, gid LIMIT ?2";
-const FORGET_RECORDS: &str = "DELETE FROM records WHERE gid = ?1";
-const FORGET_FINISHED: &str = "DELETE FROM finished WHERE at = ?1 AND gid = ?2";
+const BEGIN: &str = "INSERT INTO transactions (gid, change, body) VALUES (?1, ?2, ?3)";
+const ID_OF: &str = "SELECT id FROM transactions WHERE gid = ?1";
+const APPEND: &str = "INSERT INTO changes (id, seq, change) VALUES (?1, ?2, ?3)";
+const SET_OPEN: &str = "INSERT INTO open (id, standing) VALUES (?1, ?2)
+    ON CONFLICT (id) DO UPDATE SET standing = excluded.standing WHERE standing <> excluded.standing";
+const CLOSE: &str = "DELETE FROM open WHERE id = ?1";
+const FINISH: &str = "INSERT OR IGNORE INTO finished (at, id) VALUES (?1, ?2)";
+const FINISHED_BEFORE: &str = "SELECT at, id FROM finished WHERE at < ?1 ORDER BY at, id LIMIT ?2";
+const FORGET_CHANGES: &str = "DELETE FROM changes WHERE id = ?1";
+const FORGET_TRANSACTION: &str = "DELETE FROM transactions WHERE id = ?1";
+const FORGET_FINISHED: &str = "DELETE FROM finished WHERE at = ?1 AND id = ?2";
 
 /// Makes batches durable, on whichever thread has it.
 pub(super) struct Writer {
@@ -27,6 +31,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// The last batch that was applied: it may be sent again, and is not applied again.
     applied: u64,
+    /// The numbers of open transactions that this session has written; others are looked up.
+    ids: HashMap<Gid, i64>,
     /// Frames in the log after the last commit.
     frames: Arc<AtomicU64>,
     checkpoint_at: u64,
@@ -40,7 +46,8 @@ impl Writer {
             counted.store(pages as u64, Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Writer { connection, shared, applied: 0, frames, checkpoint_at: CHECKPOINT_FRAMES })
+        let ids = HashMap::new();
+        Ok(Writer { connection, shared, applied: 0, ids, frames, checkpoint_at: CHECKPOINT_FRAMES })
     }
 
     /// For reads on the same thread.
@@ -59,8 +66,14 @@ impl Writer {
             return Err(self.shared.broke(why));
         }
         let began = Instant::now();
-        self.transaction(|connection| write(connection, batch))?;
+        let ids = self.transaction(|connection| write(connection, &self.ids, batch))?;
         self.applied = batch.number;
+        for (record, id) in batch.records.iter().zip(ids) {
+            match record.standing {
+                Standing::Decided | Standing::Preparing | Standing::Active => self.ids.insert(record.gid.clone(), id),
+                Standing::Finished(_) => self.ids.remove(&record.gid),
+            };
+        }
         self.shared.count(batch, began.elapsed());
         Ok(())
     }
@@ -88,7 +101,7 @@ impl Writer {
         }
     }
 
-    fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, SaveError> {
+    fn transaction<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, SaveError> {
         let run = |sql| self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
         let result = run("BEGIN IMMEDIATE").and_then(|_| work(&self.connection)).and_then(|done| {
             run("COMMIT")?;
@@ -111,48 +124,60 @@ impl Writer {
             (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory), _) => {
                 SaveError::Unknown(error.to_string())
             }
+            _ if matches!(error, rusqlite::Error::QueryReturnedNoRows) => {
+                self.shared.broke("a change came for a transaction that is not stored".into())
+            }
             _ => self.shared.broke(error.to_string()),
         }
     }
 }
 
-fn write(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
-    let mut insert = connection.prepare_cached(INSERT_RECORD)?;
+/// The numbers of the batch's transactions, in its order.
+fn write(connection: &Connection, known: &HashMap<Gid, i64>, batch: &Batch) -> rusqlite::Result<Vec<i64>> {
+    let mut begin = connection.prepare_cached(BEGIN)?;
+    let mut append = connection.prepare_cached(APPEND)?;
     let mut set_open = connection.prepare_cached(SET_OPEN)?;
     let mut close = connection.prepare_cached(CLOSE)?;
     let mut finish = connection.prepare_cached(FINISH)?;
+    let mut ids = Vec::with_capacity(batch.records.len());
     for Record { gid, body, first_seq, change, standing } in &batch.records {
-        let gid = gid.as_str();
-        if body.is_some() || !change.is_empty() {
-            let seq = if body.is_some() { BODY_SEQ } else { integer(*first_seq) };
-            insert.execute(params![gid, seq, body, change])?;
+        let id = match (body, known.get(gid)) {
+            (Some(body), _) => begin.insert(params![gid.as_str(), change, body])?,
+            (None, Some(id)) => *id,
+            (None, None) => connection.prepare_cached(ID_OF)?.query_row([gid.as_str()], |row| row.get(0))?,
+        };
+        if body.is_none() && !change.is_empty() {
+            append.execute(params![id, integer(*first_seq), change])?;
         }
         match (*standing, standing_number(*standing)) {
             (_, Some(number)) => {
-                set_open.execute(params![gid, number])?;
+                set_open.execute([id, number])?;
             }
             (Standing::Finished(at), _) => {
-                close.execute([gid])?;
-                finish.execute(params![integer(at.0), gid])?;
+                close.execute([id])?;
+                finish.execute([integer(at.0), id])?;
             }
             (Standing::Decided | Standing::Preparing | Standing::Active, None) => {
                 unreachable!("open ones have a number")
             }
         }
+        ids.push(id);
     }
-    Ok(())
+    Ok(ids)
 }
 
 fn purge(connection: &Connection, before: Timestamp, most: usize) -> rusqlite::Result<usize> {
     let mut select = connection.prepare_cached(FINISHED_BEFORE)?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let found = select.query_map(params![integer(before.0), most], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let found: Vec<(i64, String)> = found.collect::<rusqlite::Result<_>>()?;
-    let mut forget_records = connection.prepare_cached(FORGET_RECORDS)?;
+    let found = select.query_map([integer(before.0), most], |row| Ok([row.get(0)?, row.get(1)?]))?;
+    let found: Vec<[i64; 2]> = found.collect::<rusqlite::Result<_>>()?;
+    let mut forget_changes = connection.prepare_cached(FORGET_CHANGES)?;
+    let mut forget_transaction = connection.prepare_cached(FORGET_TRANSACTION)?;
     let mut forget_finished = connection.prepare_cached(FORGET_FINISHED)?;
-    for (at, gid) in &found {
-        forget_records.execute([gid])?;
-        forget_finished.execute(params![at, gid])?;
+    for [at, id] in &found {
+        forget_changes.execute([id])?;
+        forget_transaction.execute([id])?;
+        forget_finished.execute([at, id])?;
     }
     Ok(found.len())
 }
