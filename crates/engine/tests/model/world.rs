@@ -55,7 +55,7 @@ pub(crate) enum Action {
 }
 
 /// How many things may go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Faults {
     pub(crate) crashes: u8,
     pub(crate) timeouts: u8,
@@ -82,6 +82,7 @@ pub(crate) struct World {
     pub(crate) unjustified: bool,
     /// A participant was told what contradicts its state.
     pub(crate) contradicted: bool,
+    key: Key,
 }
 
 fn body(branches: u32, one_phase: bool) -> Body {
@@ -114,7 +115,7 @@ impl World {
     pub(crate) fn new(branches: u32, one_phase: bool, bug: Option<Bug>, left: Faults) -> World {
         let body = Arc::new(body(branches, one_phase));
         let txn = Transaction::begin(&body, &LIMITS).expect("a good body");
-        World {
+        let mut world = World {
             durable: Arc::new(txn.clone()),
             txn,
             body,
@@ -129,7 +130,10 @@ impl World {
             told: None,
             unjustified: false,
             contradicted: false,
-        }
+            key: Key::default(),
+        };
+        world.key = world.fresh_key();
+        world
     }
 
     pub(crate) fn actions(&self, actions: &mut Vec<Action>) {
@@ -176,7 +180,8 @@ impl World {
             Action::Called(branch, call, said) => next.called(branch, call, said),
             Action::Replied(branch, call, said) => next.replied(branch, call, said),
         }
-        (next.key() != self.key()).then_some(next)
+        next.key = next.fresh_key();
+        (next.key != self.key).then_some(next)
     }
 
     fn step(&mut self, event: Event, now: Timestamp) {
@@ -303,9 +308,9 @@ struct Branch {
 
 /// All that makes a difference to what may follow. Instants do not: each action brings its own. Neither do the names of
 /// branches: they are all alike, so that worlds which differ only in the order of their branches are one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    phases: (Phase, Phase),
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Key {
+    phases: Option<(Phase, Phase)>,
     gated: bool,
     left: Faults,
     told: Option<Outcome>,
@@ -325,7 +330,7 @@ struct BranchKey {
 }
 
 impl World {
-    pub(crate) fn key(&self) -> Key {
+    fn fresh_key(&self) -> Key {
         let standing =
             |txn: &Transaction, at: usize| (txn.branches[at].vote.map_or(0, |v| v as u8 + 1), txn.branches[at].done);
         let mut branches = [None; 3];
@@ -350,7 +355,7 @@ impl World {
         }
         branches.sort_unstable();
         Key {
-            phases: (self.txn.phase, self.durable.phase),
+            phases: Some((self.txn.phase, self.durable.phase)),
             gated: self.gated,
             left: self.left,
             told: self.told,
@@ -362,12 +367,12 @@ impl World {
 
 impl PartialEq for World {
     fn eq(&self, other: &World) -> bool {
-        self.key() == other.key()
+        self.key == other.key
     }
 }
 
 impl Hash for World {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
+        self.key.hash(state);
     }
 }
