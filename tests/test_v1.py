@@ -223,7 +223,8 @@ def test_odd_gids(server, make_participant):
     server.kill9().start()
     for gid in GIDS:
         assert server.read(gid)["gid"] == gid
-        assert a.ops(gid) == ["prepare", "commit"]
+        # An acknowledgement is written a little later: after a kill a commit may be asked for again.
+        assert a.ops(gid)[:2] == ["prepare", "commit"] and set(a.ops(gid)[2:]) <= {"commit"}
         for call in a.calls(gid=gid):
             assert urllib.parse.unquote(call.headers["unanim-gid"]) == gid
             assert call.branch == gid[:16]
@@ -256,7 +257,7 @@ def test_the_same_body_is_the_same_transaction(server, make_participant):
     assert server.submit(same).json()["outcome"] == "committed"
     for text in others.values():
         problem(server.submit(text), 409, "gid_conflict")
-    assert a.ops() == ["prepare", "commit"]
+    assert a.ops()[:2] == ["prepare", "commit"] and set(a.ops()[2:]) <= {"commit"}
 
 
 def test_many_clients_submit_the_same_at_once(server, make_participant):
