@@ -174,6 +174,11 @@ impl Lane {
                 });
                 match done {
                     Ok(()) => self.wait_or_tell(ticket, gid, wait, now, out),
+                    Err(refusal @ Refusal::NoBranches) => {
+                        // A session that is over without knowing may lack branches; only a save tells (an empty one).
+                        self.changed(gid, Durability::Forced, now, out);
+                        self.tell_refusal(ticket, gid, refusal, now, out);
+                    }
                     Err(refusal) => self.tell_refusal(ticket, gid, refusal, now, out),
                 }
             }
