@@ -145,3 +145,7 @@ fn begin(origin: &Rc<Origin>) -> Rc<Notify> {
     });
     done
 }
+
+#[cfg(test)]
+#[path = "connect_tests.rs"]
+mod tests;

@@ -148,7 +148,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     /// Sends a request and waits for the head of its answer.
     async fn send(&mut self, request: Request<Full<Bytes>>, deadline: Instant) -> Result<Response<Incoming>, Broken> {
         // What the peer did meanwhile is seen before, not after, something is sent.
-        poll_fn(|cx| Poll::Ready(self.drive(cx))).await;
+        poll_fn(|cx| {
+            self.drive(cx);
+            Poll::Ready(())
+        })
+        .await;
         if !self.open {
             return Err(Broken::Unsent);
         }
