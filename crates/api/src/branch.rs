@@ -20,23 +20,18 @@ pub const RETRY_MS_MAX: u32 = 3_600_000;
 pub const REFUSED_STATUSES: [u16; 2] = [409, 422];
 /// Names and values of one branch's headers together, in bytes.
 pub const HEADER_BYTES_MAX: usize = 16 << 10;
-/// The longest URL, in bytes.
-const URL_BYTES_MAX: usize = 8 << 10;
 /// More statuses than there are.
 const REFUSED_STATUSES_MAX: usize = 100;
 /// Statuses that speak of the call and not of the work: they cannot say no.
 const NEVER_REFUSED: [u64; 6] = [401, 407, 408, 412, 425, 429];
 /// Headers that HTTP or the coordinator owns; beside these everything that begins with `unanim-`.
-const RESERVED_HEADERS: [&str; 14] = [
+const RESERVED_HEADERS: [&str; 11] = [
     "connection",
-    "content-encoding",
     "content-length",
-    "content-type",
     "expect",
     "host",
+    "http2-settings",
     "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
     "proxy-connection",
     "te",
     "trailer",
@@ -143,10 +138,6 @@ impl Door<'_> {
     }
 
     fn url(&self, pointer: &str, url: &str, faults: &mut Faults) -> Option<Participant> {
-        if url.len() > URL_BYTES_MAX {
-            faults.invalid(pointer, "not_an_endpoint", format!("longer than {URL_BYTES_MAX} bytes"));
-            return None;
-        }
         match (self.endpoint)(url) {
             Ok(participant) => Some(participant),
             Err(BadEndpoint::Invalid(detail)) => {

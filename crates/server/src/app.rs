@@ -1,0 +1,90 @@
+//! What the front doors share. One thread, one of it.
+use crate::gate::Gate;
+use crate::telemetry::metrics::Metrics;
+use std::cell::Cell;
+use tokio::sync::Notify;
+use unanim_adapters::transport::http::HttpTransport;
+use unanim_adapters::transport::{AllowList, Endpoint, NotAllowed};
+use unanim_api::inquiry::Signer;
+use unanim_api::{BadEndpoint, Door};
+use unanim_engine::{Limits, Participant};
+use unanim_node::Handle;
+
+/// What the front doors share.
+pub(crate) struct App {
+    pub(crate) handle: Handle,
+    pub(crate) transport: HttpTransport,
+    pub(crate) gate: Gate,
+    pub(crate) allow: AllowList,
+    pub(crate) limits: Limits,
+    pub(crate) classic_is_on: bool,
+    /// For the votes of a classic transaction, and for each of its calls.
+    pub(crate) classic_prepare_ms: u32,
+    /// The UUID of the store.
+    pub(crate) store: String,
+    /// Checks the keys of inquiries.
+    pub(crate) signer: Signer,
+    pub(crate) metrics: Metrics,
+    /// No further request is read.
+    pub(crate) stop: Signal,
+    /// Whoever waits is to be answered now.
+    pub(crate) hurry: Signal,
+    /// A connection has ended.
+    pub(crate) left: Notify,
+}
+
+impl App {
+    /// Whom an endpoint's calls go to, if they may.
+    pub(crate) fn endpoint(&self, url: &str) -> Result<Participant, BadEndpoint> {
+        let endpoint = Endpoint::parse(url).map_err(|why| BadEndpoint::Invalid(why.to_string()))?;
+        self.allow.permits(&endpoint.host, endpoint.port).map_err(|why| match why {
+            NotAllowed::Spelling(why) => BadEndpoint::Invalid(why.to_string()),
+            why @ (NotAllowed::Unlisted { .. } | NotAllowed::Resolved { .. }) => {
+                BadEndpoint::NotAllowed(why.to_string())
+            }
+        })?;
+        Participant::new(&endpoint.participant()).map_err(|why| BadEndpoint::Invalid(why.to_string()))
+    }
+
+    /// Judges a v1 body.
+    pub(crate) fn with_door<T>(&self, traceparent: Option<&str>, judge: impl FnOnce(&Door<'_>) -> T) -> T {
+        judge(&Door { limits: self.limits, endpoint: &|url| self.endpoint(url), traceparent })
+    }
+}
+
+/// Is called once; whoever waits for it or comes later goes on.
+#[derive(Default)]
+pub(crate) struct Signal {
+    is_called: Cell<bool>,
+    waiting: Notify,
+}
+
+impl Signal {
+    pub(crate) fn call(&self) {
+        self.is_called.set(true);
+        self.waiting.notify_waiters();
+    }
+
+    pub(crate) fn is_called(&self) -> bool {
+        self.is_called.get()
+    }
+
+    pub(crate) async fn called(&self) {
+        if !self.is_called() {
+            self.waiting.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_reaches_those_who_wait_and_those_who_come_later() {
+        let signal = Signal::default();
+        tokio::join!(signal.called(), async { signal.call() });
+        signal.called().await;
+        assert!(signal.is_called());
+    }
+}

@@ -1,0 +1,95 @@
+//! The front doors: which call a request is, whether it may pass, and what it is answered. A door never touches a store.
+mod classic;
+mod probes;
+mod refusal;
+mod route;
+mod v1;
+mod wait;
+
+use crate::app::App;
+use crate::gate::Ward;
+use crate::http::Reply;
+use crate::telemetry::metrics::Door;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response};
+use route::Route;
+use std::time::Instant;
+use unanim_api::{Problem, ProblemCode};
+
+/// Answers one request, whatever it is.
+pub(crate) async fn answer(app: &App, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let uri = request.uri().clone();
+    let route = Route::of(uri.path());
+    let door = route.door();
+    let reply = passed(app, route, request).await.unwrap_or_else(Reply::problem);
+    let took = started.elapsed();
+    app.metrics.answered(door, &method, reply.status.as_u16(), took);
+    log(door, &method, uri.path(), &reply, took);
+    reply.response()
+}
+
+async fn passed(app: &App, route: Route, request: Request<Incoming>) -> Result<Reply, Problem> {
+    let key_holds = match &route {
+        // Whose question it is comes before everything else, and its key stands in for a token.
+        Route::Outcome(gid) if request.method() == Method::GET => v1::inquiry::pass(app, gid, request.uri().query())?,
+        _ => false,
+    };
+    if !key_holds {
+        app.gate.check(route.ward(), request.headers(), request.uri().authority())?;
+    }
+    if route.door() == Door::Classic && !app.classic_is_on {
+        return Err(nothing_here("the classic protocol is off: --classic"));
+    }
+    let allow = route.methods();
+    if !allow.is_empty() && request.method().as_str() != allow {
+        return Ok(Reply::not_allowed(allow));
+    }
+    match route {
+        Route::Live => Ok(probes::live()),
+        Route::Ready => Ok(probes::ready(app)),
+        Route::Metrics => Ok(probes::metrics(app)),
+        Route::Transactions => v1::submit::submit(app, request).await,
+        Route::Transaction(gid) => v1::read::read(app, gid, request.uri().query()).await,
+        Route::Outcome(gid) => v1::inquiry::outcome(app, gid, request.uri().query()).await,
+        Route::Branches(gid) => v1::change::add(app, gid, request).await,
+        Route::Commit(gid) => v1::change::commit(app, gid, request).await,
+        Route::Rollback(gid) => v1::change::rollback(app, gid, request).await,
+        Route::ClassicBegin => classic::begin(app, request).await,
+        Route::ClassicRead(gid) => classic::read(app, gid).await,
+        Route::ClassicPrepare(gid) => classic::prepare(app, gid, request).await,
+        Route::ClassicCommit(gid) => classic::commit(app, gid, request).await,
+        Route::ClassicRollback(gid) => classic::rollback(app, gid, request).await,
+        Route::BadName(why) => Err(Problem::new(ProblemCode::InvalidRequest, why)),
+        Route::Later => Err(nothing_here("this version does not have this call")),
+        Route::Nowhere => Err(nothing_here("no call has this path")),
+    }
+}
+
+fn nothing_here(why: &'static str) -> Problem {
+    Problem::new(ProblemCode::NotFound, why)
+}
+
+/// The query is left out: it may hold a key. What succeeds is of interest to who looks for it only.
+fn log(door: Door, method: &Method, path: &str, reply: &Reply, took: std::time::Duration) {
+    let (door, status, gid) = (door.name(), reply.status.as_u16(), reply.gid.as_ref().map(tracing::field::display));
+    let micros = took.as_micros() as u64;
+    match (reply.status.as_u16(), reply.code) {
+        (500.., code) => tracing::warn!(door, %method, path, status, gid, code, micros, "request"),
+        (400.., code) => tracing::info!(door, %method, path, status, gid, code, micros, "request"),
+        _ => tracing::debug!(door, %method, path, status, gid, micros, "request"),
+    }
+}
+
+/// Which rules a route is under.
+impl Route {
+    fn ward(&self) -> Ward {
+        match (self, self.door()) {
+            (Route::Live | Route::Ready, _) => Ward::Open,
+            (_, Door::Classic) => Ward::Classic,
+            (_, Door::V1 | Door::Other) => Ward::Guarded,
+        }
+    }
+}

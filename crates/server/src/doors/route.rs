@@ -1,0 +1,184 @@
+//! Which call a path is.
+use crate::http::decoded;
+use crate::telemetry::metrics::Door;
+use unanim_engine::Gid;
+
+/// A path that means something, or why it does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Live,
+    Ready,
+    Metrics,
+    Transactions,
+    Transaction(Gid),
+    Outcome(Gid),
+    Branches(Gid),
+    Commit(Gid),
+    Rollback(Gid),
+    ClassicBegin,
+    ClassicRead(Gid),
+    ClassicPrepare(Gid),
+    ClassicCommit(Gid),
+    ClassicRollback(Gid),
+    /// The segment that should be a gid is none.
+    BadName(String),
+    /// A call of the v1 door that this version does not have.
+    Later,
+    Nowhere,
+}
+
+impl Route {
+    /// A path is taken apart before it is decoded, so that a gid may hold slashes.
+    pub(super) fn of(path: &str) -> Route {
+        match path {
+            "/livez" => Route::Live,
+            "/readyz" => Route::Ready,
+            "/metrics" => Route::Metrics,
+            "/v1/transactions" => Route::Transactions,
+            "/transaction" => Route::ClassicBegin,
+            _ => {
+                if let Some(rest) = path.strip_prefix("/v1/transactions/") {
+                    named(rest, v1)
+                } else if let Some(rest) = path.strip_prefix("/transaction/") {
+                    named(rest, classic)
+                } else {
+                    Route::Nowhere
+                }
+            }
+        }
+    }
+
+    pub(super) fn door(&self) -> Door {
+        match self {
+            Route::Transactions
+            | Route::Transaction(_)
+            | Route::Outcome(_)
+            | Route::Branches(_)
+            | Route::Commit(_)
+            | Route::Rollback(_)
+            | Route::Later => Door::V1,
+            Route::ClassicBegin
+            | Route::ClassicRead(_)
+            | Route::ClassicPrepare(_)
+            | Route::ClassicCommit(_)
+            | Route::ClassicRollback(_) => Door::Classic,
+            Route::Live | Route::Ready | Route::Metrics | Route::BadName(_) | Route::Nowhere => Door::Other,
+        }
+    }
+
+    /// The one method that the path has; empty where there is nothing.
+    pub(super) fn methods(&self) -> &'static str {
+        match self {
+            Route::Live
+            | Route::Ready
+            | Route::Metrics
+            | Route::Transaction(_)
+            | Route::Outcome(_)
+            | Route::ClassicRead(_) => "GET",
+            Route::Transactions | Route::Branches(_) | Route::Commit(_) | Route::Rollback(_) => "POST",
+            Route::ClassicBegin | Route::ClassicPrepare(_) | Route::ClassicCommit(_) | Route::ClassicRollback(_) => {
+                "POST"
+            }
+            Route::BadName(_) | Route::Later | Route::Nowhere => "",
+        }
+    }
+}
+
+/// `rest` is `<gid>` or `<gid>/<verb>`.
+fn named(rest: &str, route: fn(Gid, Option<&str>) -> Route) -> Route {
+    let (segment, verb) = match rest.split_once('/') {
+        Some((segment, verb)) => (segment, Some(verb)),
+        None => (rest, None),
+    };
+    if segment.is_empty() {
+        return Route::Nowhere;
+    }
+    let Some(name) = decoded(segment) else {
+        return Route::BadName("the gid in the path is not percent-encoded UTF-8".into());
+    };
+    match Gid::new(&name) {
+        Ok(gid) => route(gid, verb),
+        Err(why) => Route::BadName(format!("the gid in the path {why}")),
+    }
+}
+
+fn v1(gid: Gid, verb: Option<&str>) -> Route {
+    match verb {
+        None => Route::Transaction(gid),
+        Some("outcome") => Route::Outcome(gid),
+        Some("branches") => Route::Branches(gid),
+        Some("commit") => Route::Commit(gid),
+        Some("rollback") => Route::Rollback(gid),
+        Some("history" | "events" | "retry") => Route::Later,
+        Some(verb) if verb.starts_with("branches/") && verb.ends_with("/resolve") => Route::Later,
+        Some(_) => Route::Nowhere,
+    }
+}
+
+fn classic(gid: Gid, verb: Option<&str>) -> Route {
+    match verb {
+        None => Route::ClassicRead(gid),
+        Some("prepare") => Route::ClassicPrepare(gid),
+        Some("commit") => Route::ClassicCommit(gid),
+        Some("rollback") => Route::ClassicRollback(gid),
+        Some(_) => Route::Nowhere,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gid(name: &str) -> Gid {
+        Gid::new(name).expect("a name")
+    }
+
+    #[test]
+    fn paths_lead_to_calls() {
+        for (path, route) in [
+            ("/livez", Route::Live),
+            ("/v1/transactions", Route::Transactions),
+            ("/v1/transactions/order-17", Route::Transaction(gid("order-17"))),
+            ("/v1/transactions/a%2Fb/outcome", Route::Outcome(gid("a/b"))),
+            ("/v1/transactions/commit/commit", Route::Commit(gid("commit"))),
+            ("/v1/transactions/%2Fcommit", Route::Transaction(gid("/commit"))),
+            ("/v1/transactions/a+b", Route::Transaction(gid("a+b"))),
+            ("/v1/transactions/%25zz", Route::Transaction(gid("%zz"))),
+            ("/transaction", Route::ClassicBegin),
+            ("/transaction/%F0%9F%A6%80/prepare", Route::ClassicPrepare(gid("🦀"))),
+            ("/v1/transactions/g/history", Route::Later),
+            ("/v1/transactions/g/branches/x/resolve", Route::Later),
+        ] {
+            assert_eq!(Route::of(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_lead_nowhere() {
+        for path in [
+            "/",
+            "",
+            "/v1",
+            "/v1/",
+            "/v1//transactions",
+            "/v1/transactions/",
+            "/v1/transactions//commit",
+            "/v1/transactions/g/",
+            "/v1/transactions/g/commit/",
+            "/transaction/",
+            "/transaction/g/explode",
+            "/livez/",
+            "/transactions",
+        ] {
+            assert_eq!(Route::of(path), Route::Nowhere, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_segment_that_is_no_gid_says_why() {
+        for segment in ["%2E", "%2e%2e", "..", "%FF", "a%01b", "%", "%zz", "%0d%0aX:y"] {
+            assert!(matches!(Route::of(&format!("/v1/transactions/{segment}")), Route::BadName(_)), "{segment}");
+        }
+        assert!(matches!(Route::of(&format!("/transaction/{}", "g".repeat(129))), Route::BadName(_)));
+    }
+}

@@ -1,0 +1,82 @@
+//! `POST /v1/transactions/{gid}/branches`, `…/commit`, `…/rollback`.
+use super::{Patience, check_content_type, transaction};
+use crate::app::App;
+use crate::doors::refusal::problem;
+use crate::doors::wait::{ask, ask_within, reached};
+use crate::http::{Reply, read_body, traceparent};
+use hyper::Request as HttpRequest;
+use hyper::body::{Bytes, Incoming};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use unanim_api::{Problem, ProblemCode, branches, nothing};
+use unanim_coordinator::{Answer, Request, View};
+use unanim_engine::{BranchId, Decision, Gid, Outcome, ReasonCode};
+
+/// How often a client that adds branches and waits is looked after: it waits for what somebody else will ask for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+pub(in crate::doors) async fn add(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
+    let (head, body) = request.into_parts();
+    let patience = Patience::of(head.uri.query())?;
+    check_content_type(&head.headers)?;
+    let body = read_body(&head.headers, body).await?;
+    let added = app
+        .with_door(traceparent(&head.headers), |door| branches(&body, door))
+        .map_err(|problem| problem.about(&gid))?;
+    let ids: Vec<BranchId> = added.iter().map(|spec| spec.id.clone()).collect();
+    let place = |id: &BranchId| {
+        ids.iter().position(|known| known == id).map_or_else(|| "/branches".into(), |at| format!("/branches/{at}"))
+    };
+    let until = Instant::now() + patience.limit;
+    let mut view = viewed(&gid, ask(app, &gid, Request::Join(added)).await, place)?;
+    if let Some(wait) = patience.wait {
+        while !reached(&view, wait) && Instant::now() < until && !app.hurry.is_called() {
+            sleep(LOOK_EVERY.min(until - Instant::now())).await;
+            view = viewed(&gid, ask(app, &gid, Request::Read).await, place)?;
+        }
+    }
+    Ok(transaction(&view, patience.wait))
+}
+
+pub(in crate::doors) async fn commit(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
+    let (view, patience) = decide(app, &gid, Decision::Commit, request).await?;
+    // An abort is an outcome and no error, unless a client wanted it: then this wish came too late.
+    if view.outcome == Some(Outcome::Aborted) && view.reason.as_ref().is_some_and(|r| r.code == ReasonCode::Client) {
+        return Err(Problem::new(ProblemCode::AlreadyDecided, "the transaction was rolled back").about(&gid));
+    }
+    Ok(transaction(&view, patience.wait))
+}
+
+pub(in crate::doors) async fn rollback(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
+    let (view, patience) = decide(app, &gid, Decision::Rollback, request).await?;
+    Ok(transaction(&view, patience.wait))
+}
+
+async fn decide(
+    app: &App,
+    gid: &Gid,
+    decision: Decision,
+    request: HttpRequest<Incoming>,
+) -> Result<(Box<View>, Patience), Problem> {
+    let (head, body) = request.into_parts();
+    let patience = Patience::of(head.uri.query())?;
+    let body: Bytes = read_body(&head.headers, body).await?;
+    if !body.is_empty() {
+        check_content_type(&head.headers)?;
+    }
+    nothing(&body)?;
+    let wish = Request::Decide { decision, branches: Vec::new(), timeout_ms: None, wait: patience.wait };
+    let answer = match patience.wait {
+        Some(_) => ask_within(app, gid, wish, Some(patience.limit)).await,
+        None => ask(app, gid, wish).await,
+    };
+    Ok((viewed(gid, answer, |_| String::new())?, patience))
+}
+
+fn viewed(gid: &Gid, answer: Answer, place: impl Fn(&BranchId) -> String) -> Result<Box<View>, Problem> {
+    match answer {
+        Answer::Transaction(view) => Ok(view),
+        Answer::Refused(refusal) => Err(problem(gid, refusal, place)),
+        Answer::Outcome(_) => unreachable!("a change is answered with its transaction"),
+    }
+}
