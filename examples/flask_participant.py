@@ -1,4 +1,4 @@
-"""A participant that sells ten seats: `python examples/flask_participant.py PORT FILE` (pip install flask)."""
+"""A participant that sells ten seats: `python3 examples/flask_participant.py PORT FILE`."""
 import sqlite3
 import sys
 
