@@ -35,6 +35,10 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Run a coordinator
+    ///
+    /// Exit codes: 0 after a drain (SIGTERM, SIGINT); 1 when it cannot start; 70 when its store cannot be written.
+    Serve(Box<unanim_server::ServeArgs>),
     /// Watch it work: a shop, its crashes, and books that add up
     Demo(demo::DemoArgs),
     /// Submit a transaction, or show one
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let ended = match command {
+        Command::Serve(args) => Ok(unanim_server::serve(*args)),
         Command::Demo(args) => demo::run(args),
         Command::Tx(args) => tx::run(args),
         Command::DemoParticipant(args) => participant::run(args),
@@ -105,7 +110,7 @@ mod tests {
     fn every_subcommand_ends_its_help_with_an_example_and_exit_codes() {
         fn check(command: &mut clap::Command) {
             if command.get_subcommands().next().is_none() {
-                let help = command.render_help().to_string();
+                let help = command.render_long_help().to_string();
                 for part in ["Example", "Exit codes"] {
                     assert!(help.contains(part), "{part} is not in the help of {}", command.get_name());
                 }

@@ -1,6 +1,7 @@
 //! The subcommands as their users meet them: real processes, real sockets, real files.
 
 mod bench;
+mod demo;
 mod fake;
 mod help;
 mod participant;
