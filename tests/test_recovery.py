@@ -2,7 +2,6 @@
 
 import os
 import signal
-import statistics
 import subprocess
 import threading
 import time
@@ -30,7 +29,8 @@ def test_the_next_call_comes_right_after_the_start(server, make_participant, pha
         delays.append(a.wait_call(phase, count=before + 1).at - server.spawned_at)
         server.wait_ready()
     print(f"first call after the start, ms: {[round(1000 * delay) for delay in delays]}")
-    assert statistics.median(delays) < 0.1, delays
+    # What else the machine does only adds to it; a scan or a timer that must end first would show in all of them.
+    assert min(delays) < 0.1, delays
 
 
 def test_what_is_hung_does_not_delay_others_after_a_restart(server, make_participant):
@@ -90,6 +90,7 @@ def test_a_drain_finishes_what_is_in_flight(server, make_participant):
     finish = in_background(lambda: server.submit(two_phase("g", a.branch("x")), wait="finished"))
     a.wait_call("prepare")
     server.terminate()
+    wait_until(lambda: not server.is_ready(), what="it to have heard the signal")
     try:
         answer = requests.post(server.url + "/v1/transactions", json=two_phase("new", a.branch("x")), timeout=5)
         problem(answer, 503, "draining")
@@ -186,9 +187,10 @@ def test_a_full_disk(make_server, make_participant, small_disk):
         fill(small_disk)
         count[0] += 1
         answer = server.submit(two_phase(f"new-{count[0]}", a.branch("x", payload)), timeout=10)
-        return answer if answer.status_code not in (200, 202) else None
+        # A refusal is falsy as a condition; so it comes in a list.
+        return [answer] if answer.status_code not in (200, 202) else None
 
-    answer = wait_until(refused, 30, "a refusal")
+    [answer] = wait_until(refused, 30, "a refusal")
     found = problem(answer, 503, "disk_full")
     assert found["retryable"] is True and answer.headers["Retry-After"]
     accepted = [f"new-{number}" for number in range(1, count[0])]
@@ -226,9 +228,10 @@ def test_a_start_on_a_full_disk_finishes_what_was_open(make_server, make_partici
     assert server.submit(two_phase("g", a.branch("x")), wait="decided").json()["outcome"] == "committed"
     server.kill9()
     fill(small_disk)
+    before = len(a.calls("commit"))
     a.on("commit", YES)
     server.spawn()
-    wait_until(lambda: a.ops().count("commit") > 1, 20, "the commit to be asked again")
+    a.wait_call("commit", count=before + 1, timeout=20)
     os.unlink(small_disk / "filler")
     server.wait_ready(30)
     server.wait_phase("g", "committed", timeout=40)
