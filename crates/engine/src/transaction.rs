@@ -104,6 +104,8 @@ impl Transaction {
     pub fn load(body: &Body, history: impl IntoIterator<Item = HistoryEvent>, now: Timestamp) -> Transaction {
         let mut txn = Transaction::new(body);
         history.into_iter().for_each(|event| txn.apply(&event));
+        let asked = txn.asked;
+        txn.branches.iter_mut().for_each(|branch| branch.in_doubt = asked && branch.vote.is_none());
         txn.loaded_at = Some(now);
         txn
     }

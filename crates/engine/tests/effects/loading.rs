@@ -1,6 +1,6 @@
 //! After a crash: every call that the history does not exclude counts as made, and what is open goes on.
 use crate::driven::{
-    CALL_TIMEOUT_MS, DEADLINE_MS, Driven, aborted, call, committed, forced, lazy, no, only, spec, timeout,
+    CALL_TIMEOUT_MS, DEADLINE_MS, Driven, aborted, call, committed, forced, lazy, no, only, refused, spec, timeout,
 };
 use unanim_engine::Op::{Commit, Prepare, Rollback};
 use unanim_engine::Recorded::{Acknowledged, Finished, Voted};
@@ -116,15 +116,25 @@ fn a_classic_branch_in_doubt_is_rolled_back_one_call_timeout_after_the_load() {
 
 #[test]
 fn a_classic_branch_in_doubt_waits_too_where_the_abort_comes_after_the_load() {
-    let mut txn = Driven::with([classic("a"), classic("b")]);
+    let mut txn = Driven::with(["a", "b", "c"].map(classic));
     txn.commit();
     txn.at(1_000);
-    assert_eq!(txn.reload(), only([call(0, Prepare, 1), call(1, Prepare, 1)]));
-    txn.at(2_000).reply(1, no());
-    // Its own prepare of this life ends, the one from before the crash may still be on its way.
+    assert_eq!(txn.reload(), only([0, 1, 2].map(|branch| call(branch, Prepare, 1))));
+    txn.at(1_500).reply(2, Reply::Ok);
+    // Their prepares of this life have ended or will; those from before the crash may still be on their way.
+    assert_eq!(txn.at(2_000).reply(1, no()), forced([Voted(1, Vote::Refused), refused(1, None)], []));
     assert_eq!(txn.at(3_000).reply(0, timeout()), only([]));
     assert_eq!(txn.due(), Some(1_000 + CALL_TIMEOUT_MS));
-    assert_eq!(txn.at(1_000 + CALL_TIMEOUT_MS).woke(), only([call(0, Rollback, 2)]));
+    assert_eq!(txn.at(1_000 + CALL_TIMEOUT_MS).woke(), only([0, 1, 2].map(|branch| call(branch, Rollback, 2))));
+}
+
+#[test]
+fn one_that_was_loaded_before_anyone_was_asked_waits_for_nothing() {
+    let mut txn = Driven::with([classic("a")]);
+    txn.reload();
+    txn.commit();
+    txn.reply(0, timeout());
+    assert_eq!(txn.rollback().effects, [call(0, Rollback, 2)]);
 }
 
 #[test]

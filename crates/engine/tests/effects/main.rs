@@ -5,6 +5,7 @@ mod driven;
 mod heuristics;
 mod joining;
 mod loading;
+mod names;
 mod one_phase;
 mod random;
 mod retries;

@@ -158,10 +158,10 @@ fn of_two_refusals_the_first_is_the_reason() {
 #[test]
 fn all_are_heard_once_each_has_answered_or_failed_in_this_phase() {
     let mut txn = Driven::preparing(["a", "b"]);
-    txn.reply(0, timeout());
+    txn.reply(0, Reply::Ongoing { retry_after_ms: 0 });
     assert!(!txn.txn.all_heard());
     txn.reply(1, Reply::Ok);
-    assert!(txn.txn.all_heard());
+    assert!(txn.txn.all_heard(), "one that is still working has been heard");
     txn.woke_when_due();
     assert!(txn.txn.all_heard(), "asking again takes nothing back");
     txn.reply(0, Reply::Ok);

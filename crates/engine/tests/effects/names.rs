@@ -1,0 +1,47 @@
+//! What may be a name, and where an operation is called.
+use crate::driven::spec;
+use unanim_engine::{BadName, BranchId, BranchSpec, Gid, Op, Target};
+
+#[test]
+fn a_name_is_short_visible_and_no_dots() {
+    assert_eq!(Gid::new(""), Err(BadName::Empty));
+    assert_eq!(Gid::new("."), Err(BadName::Dots));
+    assert_eq!(Gid::new(".."), Err(BadName::Dots));
+    for odd in ["a\nb", "\u{0}", "a\u{7f}", "\u{85}"] {
+        assert_eq!(Gid::new(odd), Err(BadName::Control), "{odd:?}");
+    }
+    for good in ["...", "a/b", "it's \"quoted\"", "ünï-çødé ✓", " ", "?#%2F"] {
+        assert_eq!(Gid::new(good).map(|gid| gid.to_string()), Ok(good.to_owned()));
+    }
+}
+
+#[test]
+fn its_length_counts_in_bytes() {
+    assert!(Gid::new(&"x".repeat(128)).is_ok());
+    assert_eq!(Gid::new(&"x".repeat(129)), Err(BadName::TooLong(128)));
+    assert!(Gid::new(&"ä".repeat(64)).is_ok());
+    assert_eq!(Gid::new(&"ä".repeat(65)), Err(BadName::TooLong(128)));
+    assert!(BranchId::new(&"x".repeat(64)).is_ok());
+    assert_eq!(BranchId::new(&"x".repeat(65)), Err(BadName::TooLong(64)));
+}
+
+#[test]
+fn one_url_serves_every_operation_and_one_phase_falls_back_to_commit() {
+    let one = Target::One("u".into());
+    assert_eq!([Op::Prepare, Op::Commit, Op::Rollback, Op::CommitOnePhase].map(|op| one.url(op)), [Some("u"); 4]);
+    let each = Target::Each(Box::new([(Op::Prepare, "p".into()), (Op::Commit, "c".into())]));
+    let urls = [Op::Prepare, Op::Commit, Op::Rollback, Op::CommitOnePhase].map(|op| each.url(op));
+    assert_eq!(urls, [Some("p"), Some("c"), None, Some("c")]);
+    let own = Target::Each(Box::new([(Op::Commit, "c".into()), (Op::CommitOnePhase, "o".into())]));
+    assert_eq!(own.url(Op::CommitOnePhase), Some("o"));
+}
+
+#[test]
+fn what_a_client_gave_counts_by_its_size() {
+    let bare = spec("a").bytes();
+    assert_eq!(BranchSpec { payload: Some(vec![0; 1_000].into()), ..spec("a") }.bytes(), bare + 1_000);
+    let headers = Box::new([("x".into(), "y".repeat(500).into())]);
+    assert!(BranchSpec { headers, ..spec("a") }.bytes() > bare + 500);
+    let target = Target::Each(Box::new([(Op::Commit, "u".repeat(700).into())]));
+    assert!(BranchSpec { target, ..spec("a") }.bytes() > bare + 600);
+}
