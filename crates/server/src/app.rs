@@ -36,7 +36,13 @@ pub(crate) struct App {
 impl App {
     /// Whom an endpoint's calls go to, if they may.
     pub(crate) fn endpoint(&self, url: &str) -> Result<Participant, BadEndpoint> {
-        let endpoint = Endpoint::parse(url).map_err(|why| BadEndpoint::Invalid(why.to_string()))?;
+        let endpoint = Endpoint::parse(url).map_err(|why| match why {
+            // An address in disguise: whatever it leads to, no entry of the list is spelled like this.
+            unanim_adapters::transport::BadEndpoint::NumericHost => {
+                BadEndpoint::NotAllowed(format!("{why}; --allow knows no other spelling"))
+            }
+            why => BadEndpoint::Invalid(why.to_string()),
+        })?;
         self.allow.permits(&endpoint.host, endpoint.port).map_err(|why| match why {
             NotAllowed::Spelling(why) => BadEndpoint::Invalid(why.to_string()),
             why @ (NotAllowed::Unlisted { .. } | NotAllowed::Resolved { .. }) => {
