@@ -166,6 +166,20 @@ fn past_the_bound_calls_wait_their_turn_or_their_time() {
 }
 
 #[test]
+fn the_largest_payload_arrives_byte_for_byte() {
+    local(async {
+        let payload: &'static str = Box::leak(format!("\"{}\"", "ä0 ".repeat(262_143)).into_boxed_str());
+        let (server, mut caller) = (Server::answering(yes()).await, Caller::new());
+        for _ in 0..3 {
+            let ask = Ask { payload: Some(payload), ..Ask::prepare(server.url()) };
+            assert_eq!(caller.ask(&ask).await, Reply::Ok);
+        }
+        assert!(server.requests.borrow().iter().all(|request| request.body == payload));
+        assert_eq!(server.connections.get(), 1);
+    });
+}
+
+#[test]
 fn ten_thousand_calls() {
     local(async {
         const CALLS: usize = 10_000;
@@ -183,4 +197,26 @@ fn ten_thousand_calls() {
         assert_eq!(server.connections.get(), AT_ONCE);
         assert!(took < Duration::from_secs(20), "{CALLS} calls in {took:?}");
     });
+}
+
+#[test]
+fn a_call_whose_task_is_dropped_is_answered_all_the_same() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let tasks = tokio::task::LocalSet::new();
+    let (mut caller, ask) = tasks.block_on(&runtime, async {
+        let mut caller = Caller::new();
+        let server = Server::start(|mut peer| async move { peer.gone().await }).await;
+        let ask = Ask::prepare(server.url());
+        caller.call(&ask);
+        until("it is connected", || server.connections.get() == 1).await;
+        (caller, ask)
+    });
+    tasks.block_on(&runtime, async { caller.call(&ask) });
+    drop(tasks);
+    runtime.block_on(async {
+        for number in 1..=2 {
+            assert_eq!(caller.reply(number).await, Reply::unknown(Failure::Reset));
+        }
+    });
+    assert_eq!(caller.transport.figures().connections, 0);
 }

@@ -2,7 +2,7 @@
 //! reply, and takes the next call or lies idle. No call needs a task, a channel or a waker of its own.
 use super::HttpOptions;
 use super::connect::{Stream, connect};
-use super::pool::{Job, Origin, Pool, Seat};
+use super::pool::{Counted, Job, Origin, Pool, Seat};
 use super::reply::{Answer, classify, status_decides};
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
@@ -25,19 +25,19 @@ use unanim_engine::{Failure, Reply};
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// From a call that needs a connection to that connection's end.
-pub(super) async fn run(pool: Rc<Pool>, origin: Rc<Origin>, first: Job) {
+pub(super) async fn run(pool: Rc<Pool>, counted: Counted, first: Job) {
+    let origin = &counted.0;
     let mut next = Some(first);
     while let Some(job) = next.take() {
-        next = match connect(&pool, &origin, job.deadline).await {
-            Ok(Stream::Plain(stream)) => serve(&pool, &origin, stream, job).await,
-            Ok(Stream::Tls(stream)) => serve(&pool, &origin, stream, job).await,
+        next = match connect(&pool, origin, job.deadline).await {
+            Ok(Stream::Plain(stream)) => serve(&pool, origin, stream, job).await,
+            Ok(Stream::Tls(stream)) => serve(&pool, origin, stream, job).await,
             Err(failure) => {
                 pool.answer(job, Reply::unknown(failure));
                 origin.next_waiting()
             }
         };
     }
-    origin.ended();
 }
 
 /// Makes one call after the other, until the connection ends; gives back a call that wants a new one.

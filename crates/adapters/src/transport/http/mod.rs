@@ -105,9 +105,9 @@ impl Transport for HttpTransport {
         let spot = call.spec.target.url(call.id.op).and_then(|url| self.0.spot(url));
         let Some(spot) = spot else { return self.fail(call.id, replies, Failure::Connect) };
         let deadline = Instant::now() + Duration::from_millis(call.spec.call_timeout_ms.into());
-        match self.0.place(Job { call, replies: replies.clone(), spot, deadline }) {
+        match self.0.place(Job::new(call, replies.clone(), spot, deadline)) {
             Placed::Seated => {}
-            Placed::Connect(origin, job) => drop(spawn_local(connection::run(self.0.clone(), origin, job))),
+            Placed::Connect(counted, job) => drop(spawn_local(connection::run(self.0.clone(), counted, job))),
             Placed::Waits(waiting, until) => drop(spawn_local(expire(self.0.clone(), waiting, until))),
         }
     }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use tokio::time::Instant;
 use unanim_coordinator::{Call, CallId};
-use unanim_engine::Reply;
+use unanim_engine::{Failure, Reply};
 use unanim_node::ports::Replies;
 
 /// Connections that may lie idle, of all origins together.
@@ -20,13 +20,27 @@ const IDLE_MAX: usize = 4_096;
 /// URLs whose parts are kept.
 const SPOTS_MAX: usize = 8_192;
 
-/// One call on its way.
+/// One call on its way. However its task ends, it is answered: the lane waits for that.
 pub(super) struct Job {
     pub(super) call: Call,
-    pub(super) replies: Replies,
     pub(super) spot: Rc<Spot>,
     /// When its time is up.
     pub(super) deadline: Instant,
+    owed: Option<Replies>,
+}
+
+impl Job {
+    pub(super) fn new(call: Call, replies: Replies, spot: Rc<Spot>, deadline: Instant) -> Job {
+        Job { call, spot, deadline, owed: Some(replies) }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(replies) = self.owed.take() {
+            replies.deliver(self.call.id.clone(), Reply::unknown(Failure::Reset));
+        }
+    }
 }
 
 /// A URL, taken apart once.
@@ -64,7 +78,7 @@ pub(super) enum Placed {
     /// An idle connection has it.
     Seated,
     /// It needs a connection of its own.
-    Connect(Rc<Origin>, Job),
+    Connect(Counted, Job),
     /// It waits; whoever is told looks after its time.
     Waits(Rc<Waiting>, Instant),
 }
@@ -152,7 +166,7 @@ impl Pool {
             return Placed::Waits(waiting, deadline);
         }
         origin.connections.set(origin.connections.get() + 1);
-        Placed::Connect(origin.clone(), job)
+        Placed::Connect(Counted(origin.clone()), job)
     }
 
     /// Leaves an idle connection's seat where the next call finds it; not where there are too many.
@@ -181,8 +195,10 @@ impl Pool {
     }
 
     /// [`Pool::deliver`] for a call that was on its way.
-    pub(super) fn answer(&self, job: Job, reply: Reply) {
-        self.deliver(job.call.id, &job.replies, reply);
+    pub(super) fn answer(&self, mut job: Job, reply: Reply) {
+        if let Some(replies) = job.owed.take() {
+            self.deliver(job.call.id.clone(), &replies, reply);
+        }
     }
 
     pub(super) fn closed(&self) -> bool {
@@ -217,10 +233,14 @@ impl Origin {
         }
         None
     }
+}
 
-    /// A connection of this origin has ended.
-    pub(super) fn ended(&self) {
-        self.connections.set(self.connections.get() - 1);
+/// Counts a connection that [`Pool::place`] has asked for until it has ended, however that may be.
+pub(super) struct Counted(pub(super) Rc<Origin>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
     }
 }
 
