@@ -1,4 +1,5 @@
-//! A full disk: while there is too little room, only what is already open may write, and a reserve covers that.
+//! A full disk: while there is too little room, only what is already open may write. A reserve covers that; it is kept
+//! until a write needs it, since whatever else fills the disk would take it.
 use rustix::fs::FallocateFlags;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -27,6 +28,7 @@ struct State {
     file: File,
     /// How large the reserve is when it is there; none is kept where this is 0.
     size: u64,
+    is_made: bool,
     room: Room,
     looked_at: Instant,
     full_until: Instant,
@@ -38,12 +40,12 @@ impl RoomKeeper {
         let path = dir.join("reserve");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let (now, held) = (Instant::now(), file.metadata()?.len());
-        let mut state = State { size: held, room: Room::Enough, looked_at: now, full_until: now, file };
+        let mut state = State { size: held, is_made: true, room: Room::Enough, looked_at: now, full_until: now, file };
         if !(RESERVE_MIN..=wished_bytes).contains(&held) {
             state.file.set_len(0)?;
             let free = free_bytes(dir)?;
             state.size = wished_bytes.min((free / 4).max(RESERVE_MIN));
-            state.room = Room::Full;
+            (state.room, state.is_made) = (Room::Full, false);
             state.look(free, now);
             if state.room == Room::Full {
                 tracing::warn!("the disk is full: new transactions are refused until there is room");
@@ -66,6 +68,11 @@ impl RoomKeeper {
         state.room
     }
 
+    /// How large the reserve is where there is room.
+    pub(super) fn reserve_bytes(&self) -> u64 {
+        self.state.lock().expect("no holder panics").size
+    }
+
     /// A write found no room: what is kept back is for it.
     pub(super) fn found_full(&self) {
         let mut state = self.state.lock().expect("no holder panics");
@@ -76,22 +83,28 @@ impl RoomKeeper {
 
 impl State {
     fn look(&mut self, free: u64, now: Instant) {
-        match self.room {
-            Room::Enough if free < self.size => self.release("little room is left"),
-            // As much again stays free beside the reserve, and a quarter, so that it does not come and go.
-            Room::Full if now >= self.full_until && free >= self.size.max(RESERVE_MIN) / 4 * 9 => self.make(now),
-            Room::Enough | Room::Full => {}
+        // A quarter more than what is enough, so that it does not come and go.
+        let margin = self.size.max(RESERVE_MIN) / 4;
+        match (self.room, self.is_made) {
+            (Room::Enough, _) if free < self.size => {
+                tracing::warn!(free_bytes = free, "the disk is almost full: new transactions are refused");
+                self.room = Room::Full;
+            }
+            (Room::Full, _) if now < self.full_until => {}
+            (Room::Full, true) if free >= self.size + margin => {
+                tracing::info!(free_bytes = free, "the disk has room");
+                self.room = Room::Enough;
+            }
+            (Room::Full, false) if free >= 2 * self.size + margin => self.make(now),
+            (Room::Enough | Room::Full, _) => {}
         }
     }
 
     fn release(&mut self, why: &str) {
-        if self.room == Room::Enough {
-            tracing::warn!(
-                reserve_bytes = self.size,
-                "{why}: new transactions are refused, the reserve is for open ones"
-            );
+        if self.is_made || self.room == Room::Enough {
+            tracing::warn!(reserve_bytes = self.size, "{why}: the reserve is released, new transactions are refused");
         }
-        self.room = Room::Full;
+        (self.room, self.is_made) = (Room::Full, false);
         if let Err(error) = self.file.set_len(0) {
             tracing::warn!(%error, "the reserve could not be released");
         }
@@ -101,7 +114,7 @@ impl State {
         match allocate(&self.file, self.size) {
             Ok(()) => {
                 tracing::info!(reserve_bytes = self.size, "there is room, and a part of it is kept back");
-                self.room = Room::Enough;
+                (self.room, self.is_made) = (Room::Enough, true);
             }
             Err(error) => {
                 tracing::warn!(%error, "the reserve could not be made: new transactions are refused");
@@ -153,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reserve_goes_when_little_is_left_and_comes_back_with_a_margin() {
+    fn the_reserve_is_kept_until_a_write_needs_it_and_made_again_with_a_margin() {
         let dir = TempDir::new().expect("a folder");
         let keeper = RoomKeeper::open(dir.path(), 4 * MIB).expect("a reserve");
         assert_eq!(keeper.room(), Room::Enough);
@@ -166,10 +179,17 @@ mod tests {
             (state.room, blocks(&dir) > 0)
         };
         assert_eq!(after(4 * MIB), (Room::Enough, true));
-        assert_eq!(after(4 * MIB - 1), (Room::Full, false));
-        assert_eq!(after(8 * MIB), (Room::Full, false), "what was released is no room");
-        assert_eq!(after(9 * MIB), (Room::Enough, true));
+        assert_eq!(after(4 * MIB - 1), (Room::Full, true), "nobody else gets it");
+        assert_eq!(after(5 * MIB - 1), (Room::Full, true));
         assert_eq!(after(5 * MIB), (Room::Enough, true));
+        assert_eq!(after(0), (Room::Full, true));
+        state.release("a write needs it");
+        let mut after = |free: u64| {
+            state.look(free, now);
+            (state.room, blocks(&dir) > 0)
+        };
+        assert_eq!(after(9 * MIB - 1), (Room::Full, false), "what was released is no room");
+        assert_eq!(after(9 * MIB), (Room::Enough, true));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use unanim_node::ports::Identity;
 
 /// As the file is made with; larger ones gained nothing.
-const PAGE_BYTES: u32 = 4096;
+pub(super) const PAGE_BYTES: u32 = 4096;
 /// The log is cut back to this after it grew beyond.
 const LOG_KEPT_BYTES: i64 = 64 << 20;
 /// Pages in memory, in KiB.

@@ -1,6 +1,7 @@
 //! The one connection that writes.
 use super::Shared;
 use super::schema::standing_number;
+use super::start::PAGE_BYTES;
 use rusqlite::{Connection, ErrorCode, params};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use unanim_coordinator::{Batch, Record, Standing};
 use unanim_engine::{Gid, Timestamp};
 use unanim_node::ports::SaveError;
 
-/// The log goes into the database when it has grown by so many frames.
-const CHECKPOINT_FRAMES: u64 = 1000;
+/// The log goes into the database when it has grown by so many frames at most, and at least.
+const CHECKPOINT_FRAMES_MAX: u64 = 1000;
+const CHECKPOINT_FRAMES_MIN: u64 = 50;
 
 const BEGIN: &str = "INSERT INTO transactions (gid, change, body) VALUES (?1, ?2, ?3)";
 const ID_OF: &str = "SELECT id FROM transactions WHERE gid = ?1";
@@ -35,6 +37,7 @@ pub(super) struct Writer {
     ids: HashMap<Gid, i64>,
     /// Frames in the log after the last commit.
     frames: Arc<AtomicU64>,
+    checkpoint_frames: u64,
     checkpoint_at: u64,
 }
 
@@ -47,7 +50,12 @@ impl Writer {
             Ok(())
         }))?;
         let ids = HashMap::new();
-        Ok(Writer { connection, shared, applied: 0, ids, frames, checkpoint_at: CHECKPOINT_FRAMES })
+        // On a full disk the reserve holds what the log grows by, and what the database grows by from it.
+        let checkpoint_frames = match shared.room.reserve_bytes() / 4 / u64::from(PAGE_BYTES) {
+            0 => CHECKPOINT_FRAMES_MAX,
+            frames => frames.clamp(CHECKPOINT_FRAMES_MIN, CHECKPOINT_FRAMES_MAX),
+        };
+        Ok(Writer { connection, shared, applied: 0, ids, frames, checkpoint_frames, checkpoint_at: checkpoint_frames })
     }
 
     /// For reads on the same thread.
@@ -89,10 +97,15 @@ impl Writer {
         let frames = self.frames.load(Ordering::Relaxed);
         if frames < self.checkpoint_at {
             // The log began anew.
-            self.checkpoint_at = self.checkpoint_at.min(frames + CHECKPOINT_FRAMES);
+            self.checkpoint_at = self.checkpoint_at.min(frames + self.checkpoint_frames);
             return Ok(());
         }
-        self.checkpoint_at = frames + CHECKPOINT_FRAMES;
+        self.checkpoint_at = frames + self.checkpoint_frames;
+        self.checkpoint()
+    }
+
+    /// What cannot be done now is done later; only what breaks the store is an error.
+    fn checkpoint(&self) -> Result<(), SaveError> {
         let sql = "PRAGMA wal_checkpoint(PASSIVE)";
         let done = self.connection.prepare_cached(sql).and_then(|mut pragma| pragma.query_row([], |_| Ok(())));
         match done.map_err(|error| self.classify(error)) {
@@ -110,7 +123,12 @@ impl Writer {
         if result.is_err() && !self.connection.is_autocommit() {
             run("ROLLBACK").map_err(|error| self.shared.broke(error.to_string()))?;
         }
-        result.map_err(|error| self.classify(error))
+        let result = result.map_err(|error| self.classify(error));
+        if matches!(result, Err(SaveError::Full)) {
+            // A log that begins anew needs no more room; the reserve is there for this.
+            self.checkpoint()?;
+        }
+        result
     }
 
     /// What a failure means after the rollback: then nothing of it was applied.
