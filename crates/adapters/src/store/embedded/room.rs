@@ -30,6 +30,8 @@ struct State {
     size: u64,
     is_made: bool,
     room: Room,
+    /// Bytes of the database that hold nothing any more: new records fit there, a reserve does not.
+    reusable: u64,
     looked_at: Instant,
     full_until: Instant,
 }
@@ -40,7 +42,8 @@ impl RoomKeeper {
         let path = dir.join("reserve");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let (now, held) = (Instant::now(), file.metadata()?.len());
-        let mut state = State { size: held, is_made: true, room: Room::Enough, looked_at: now, full_until: now, file };
+        let mut state =
+            State { size: held, is_made: true, room: Room::Enough, reusable: 0, looked_at: now, full_until: now, file };
         if !(RESERVE_MIN..=wished_bytes).contains(&held) {
             state.file.set_len(0)?;
             let free = free_bytes(dir)?;
@@ -68,6 +71,11 @@ impl RoomKeeper {
         state.room
     }
 
+    /// So many bytes of the database may be written anew.
+    pub(super) fn set_reusable(&self, bytes: u64) {
+        self.state.lock().expect("no holder panics").reusable = bytes;
+    }
+
     /// How large the reserve is where there is room.
     pub(super) fn reserve_bytes(&self) -> u64 {
         self.state.lock().expect("no holder panics").size
@@ -85,17 +93,18 @@ impl State {
     fn look(&mut self, free: u64, now: Instant) {
         // A quarter more than what is enough, so that it does not come and go.
         let margin = self.size.max(RESERVE_MIN) / 4;
+        let usable = free.saturating_add(self.reusable);
         match (self.room, self.is_made) {
-            (Room::Enough, _) if free < self.size => {
+            (Room::Enough, _) if usable < self.size => {
                 tracing::warn!(free_bytes = free, "the disk is almost full: new transactions are refused");
                 self.room = Room::Full;
             }
             (Room::Full, _) if now < self.full_until => {}
-            (Room::Full, true) if free >= self.size + margin => {
+            (Room::Full, true) if usable >= self.size + margin => {
                 tracing::info!(free_bytes = free, "the disk has room");
                 self.room = Room::Enough;
             }
-            (Room::Full, false) if free >= 2 * self.size + margin => self.make(now),
+            (Room::Full, false) if free >= self.size + margin && usable >= 2 * self.size + margin => self.make(now),
             (Room::Enough | Room::Full, _) => {}
         }
     }
@@ -190,6 +199,25 @@ mod tests {
         };
         assert_eq!(after(9 * MIB - 1), (Room::Full, false), "what was released is no room");
         assert_eq!(after(9 * MIB), (Room::Enough, true));
+    }
+
+    #[test]
+    fn what_was_purged_is_room_too() {
+        let dir = TempDir::new().expect("a folder");
+        let keeper = RoomKeeper::open(dir.path(), 4 * MIB).expect("a reserve");
+        let mut state = keeper.state.lock().expect("held by nobody");
+        let now = Instant::now();
+        state.look(3 * MIB, now);
+        assert_eq!(state.room, Room::Full);
+        state.reusable = 2 * MIB;
+        state.look(3 * MIB, now);
+        assert_eq!(state.room, Room::Enough);
+        state.release("a write needs it");
+        state.reusable = 100 * MIB;
+        state.look(5 * MIB - 1, now);
+        assert_eq!(state.room, Room::Full, "the reserve needs room of its own");
+        state.look(5 * MIB, now);
+        assert_eq!(state.room, Room::Enough);
     }
 
     #[test]

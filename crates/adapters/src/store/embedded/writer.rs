@@ -55,7 +55,10 @@ impl Writer {
             0 => CHECKPOINT_FRAMES_MAX,
             frames => frames.clamp(CHECKPOINT_FRAMES_MIN, CHECKPOINT_FRAMES_MAX),
         };
-        Ok(Writer { connection, shared, applied: 0, ids, frames, checkpoint_frames, checkpoint_at: checkpoint_frames })
+        let writer =
+            Writer { connection, shared, applied: 0, ids, frames, checkpoint_frames, checkpoint_at: checkpoint_frames };
+        writer.count_reusable();
+        Ok(writer)
     }
 
     /// For reads on the same thread.
@@ -89,7 +92,11 @@ impl Writer {
     /// Removes at most `most` that ended before that instant.
     pub(super) fn purge(&mut self, before: Timestamp, most: usize) -> Result<usize, SaveError> {
         self.shared.refuse_when_broken()?;
-        self.transaction(|connection| purge(connection, before, most))
+        let purged = self.transaction(|connection| purge(connection, before, most))?;
+        if purged > 0 {
+            self.count_reusable();
+        }
+        Ok(purged)
     }
 
     /// Takes the log into the database when it has grown. SQLite would do it by itself, and keep its errors to itself.
@@ -101,7 +108,16 @@ impl Writer {
             return Ok(());
         }
         self.checkpoint_at = frames + self.checkpoint_frames;
+        self.count_reusable();
         self.checkpoint()
+    }
+
+    fn count_reusable(&self) {
+        let pragma = self.connection.prepare_cached("PRAGMA freelist_count");
+        // It is for the view of the room only: where it fails, the next write says more.
+        if let Ok(pages) = pragma.and_then(|mut pragma| pragma.query_row([], |row| row.get::<_, u32>(0))) {
+            self.shared.room.set_reusable(u64::from(pages) * u64::from(PAGE_BYTES));
+        }
     }
 
     /// What cannot be done now is done later; only what breaks the store is an error.
