@@ -13,7 +13,8 @@ db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 @app.post("/tx")
 def tx():
     op, id = request.headers["Unanim-Op"], request.headers["Unanim-Gid"] + "/" + request.headers["Unanim-Branch"]
-    with db:  # one database transaction: on disk before the answer leaves
+    with db:  # one database transaction, on disk before the answer leaves
+        db.execute("BEGIN IMMEDIATE")
         (state,) = db.execute("SELECT state FROM sales WHERE id = ?", [id]).fetchone() or [None]
         if op == "prepare" and state is None:
             (sold,) = db.execute("SELECT coalesce(sum(seats), 0) FROM sales WHERE state <> 'rolled_back'").fetchone()
