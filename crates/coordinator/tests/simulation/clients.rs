@@ -1,0 +1,341 @@
+//! Those who ask: each client goes through its script, the same request again until it is answered; others look around.
+use crate::agenda::{Event, Place};
+use crate::participants::{PARTICIPANTS, READ_ONLY, REFUSES, V1, participant};
+use crate::world::{FAULTS_END, NODES, World, fnv};
+use std::sync::Arc;
+use unanim_coordinator::{Answer, Begin, Refusal, Request, Ticket, Wait};
+use unanim_engine::{BranchId, BranchSpec, Decision, Dialect, Gid, Mode, Outcome, Phase, RetryPolicy, Target};
+
+/// A client waits so long for one answer.
+const CLIENT_TIMEOUT: u64 = 2_000;
+
+pub(crate) struct Client {
+    pub(crate) gid: Gid,
+    script: Vec<Request>,
+    at: usize,
+    /// Answers since it knows the end.
+    later: u32,
+    pub(crate) gone: bool,
+    pub(crate) ended: bool,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) enum By {
+    Client(usize),
+    Branch(BranchId),
+    Nobody,
+}
+
+pub(crate) struct Asked {
+    by: By,
+    pub(crate) gid: Gid,
+    pub(crate) request: Request,
+    /// The tick at which it was sent.
+    pub(crate) invoked: u64,
+    answered: bool,
+    pub(crate) delivered: bool,
+    /// In a lane's hands, under this ticket.
+    pub(crate) inside: Option<(Place, Ticket)>,
+}
+
+pub(crate) fn gid(name: &str) -> Gid {
+    Gid::new(name).expect("a name")
+}
+
+fn branch_id(name: &str) -> BranchId {
+    BranchId::new(name).expect("a name")
+}
+
+/// A branch that a participant is asked for; where more may join, its digest tells it from others.
+pub(crate) fn branch(name: &str, number: u64, payload: Option<&'static [u8]>, call_timeout_ms: u32) -> BranchSpec {
+    let classic = number >= V1;
+    BranchSpec {
+        id: branch_id(name),
+        participant: participant(number),
+        target: Target::One(format!("http://p{number}:5000/tx").into()),
+        dialect: if classic { Dialect::Classic } else { Dialect::V1 },
+        headers: [].into(),
+        payload: payload.map(bytes::Bytes::from_static),
+        call_timeout_ms,
+        retry: None,
+        refused_statuses: [409, 422].into(),
+        one_phase: false,
+        digest: None,
+    }
+}
+
+fn begin(name: &Gid, branches: &[Arc<BranchSpec>], start: bool, timeout_ms: u64, wait: Option<Wait>) -> Begin {
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&fnv(0, name.as_str().as_bytes()).to_le_bytes());
+    let retry = RetryPolicy { first_ms: 100, max_ms: 2_000 };
+    let branches = branches.to_vec();
+    Begin { mode: Mode::TwoPhase, digest, timeout_ms, retry, branches, start, fresh: false, wait }
+}
+
+impl World {
+    pub(crate) fn populate(&mut self) {
+        self.populate_participants();
+        for number in 0..self.scenario.transactions {
+            let client = self.client(gid(&format!("g{number}")));
+            self.clients.push(client);
+            let at = self.choices.below(FAULTS_END * 3 / 4);
+            self.at(at, Event::ClientStep(number));
+            let at = self.choices.below(FAULTS_END * 2);
+            self.at(at, Event::Probe);
+        }
+    }
+
+    /// One transaction of two branches, and its client; perhaps somebody who asks for a rollback.
+    pub(crate) fn populate_script(&mut self) {
+        let name = gid("g");
+        let no = self.scenario.refuses.then_some(REFUSES);
+        let branches = [Arc::new(branch("b0", 0, None, 400)), Arc::new(branch("b1", 1, no, 400))];
+        // A vote that is lost is asked for again once before the deadline has passed.
+        let begin = begin(&name, &branches, true, 520, Some(Wait::Finished));
+        let script = vec![Request::Begin(Box::new(begin))];
+        self.clients.push(Client { gid: name.clone(), script, at: 0, later: 0, gone: false, ended: false });
+        self.at(200, Event::ClientStep(0));
+        if self.scenario.rollback {
+            self.at(210, Event::Probe);
+        }
+    }
+
+    fn branches(&mut self, one_phase: bool, classic: bool) -> Vec<Arc<BranchSpec>> {
+        let count = if one_phase { 1 } else { 1 + self.choices.below(4) };
+        let new = |number: u64, world: &mut World| {
+            let who = match classic {
+                true => V1,
+                false if one_phase => world.choices.below(V1),
+                false => world.choices.below(PARTICIPANTS),
+            };
+            let payload = (who < V1 && !one_phase && world.choices.permille(120)).then_some(READ_ONLY);
+            let timeout = 300 + world.choices.below(1_200) as u32;
+            let retry = world.choices.permille(300).then_some(RetryPolicy { first_ms: 50, max_ms: 500 });
+            let spec = branch(&format!("b{number}"), who, payload, timeout);
+            let digest = (!world.choices.permille(500)).then(|| Box::new([number as u8; 32]));
+            // With several branches the wish is ignored.
+            let one_phase = one_phase || (who < V1 && world.choices.permille(100));
+            Arc::new(BranchSpec { retry, one_phase, digest, ..spec })
+        };
+        (0..count).map(|number| new(number, self)).collect()
+    }
+
+    fn client(&mut self, gid: Gid) -> Client {
+        let wish = if self.choices.permille(880) { Decision::Commit } else { Decision::Rollback };
+        let wait = self.choices.pick(&[None, Some(Wait::Decided), Some(Wait::Finished), Some(Wait::Heard)]);
+        let timeout = 800 + self.choices.below(8_000);
+        let votes = self.choices.permille(300).then(|| 500 + self.choices.below(3_000));
+        let kind = self.choices.below(10);
+        let branches = self.branches(kind == 0, kind == 9);
+        let decide = |branches: &[Arc<BranchSpec>]| Request::Decide {
+            decision: wish,
+            branches: branches.to_vec(),
+            timeout_ms: votes,
+            wait,
+        };
+        let begun = |branches: &[Arc<BranchSpec>], start| begin(&gid, branches, start, timeout, wait.filter(|_| start));
+        let script = match kind {
+            0..5 => vec![Request::Begin(Box::new(begun(&branches, true)))],
+            // In steps: begin with some, add the others one by one, decide.
+            5..8 => {
+                let first = self.choices.below(branches.len() as u64 + 1) as usize;
+                let joined = self.choices.below((branches.len() - first) as u64 + 1) as usize;
+                let (first, rest) = branches.split_at(first);
+                let begin = Request::Begin(Box::new(begun(first, false)));
+                let joins = rest[..joined].iter().map(|spec| Request::Join(vec![spec.clone()]));
+                [begin].into_iter().chain(joins).chain([decide(&rest[joined..])]).collect()
+            }
+            // As the classic door does: a gid of its own, everything else with the wish.
+            8 | 9 => {
+                let begin = Begin { fresh: true, ..begun(&[], false) };
+                vec![Request::Begin(Box::new(begin)), decide(&branches)]
+            }
+            _ => unreachable!("ten kinds"),
+        };
+        Client { gid, script, at: 0, later: 0, gone: false, ended: false }
+    }
+
+    pub(crate) fn ask(&mut self, by: By, gid: Gid, request: Request) {
+        self.choices.begin();
+        let asked = self.asked.len();
+        let patient = matches!(by, By::Client(_));
+        self.asked.push(Asked {
+            by,
+            gid,
+            request,
+            invoked: self.tick,
+            answered: false,
+            delivered: false,
+            inside: None,
+        });
+        let node = self.some_node();
+        for _ in 0..1 + u64::from(self.choices.permille(50)) {
+            self.send(Event::Request { asked, node });
+        }
+        if patient {
+            self.after(CLIENT_TIMEOUT, Event::ClientTimeout(asked));
+        }
+    }
+
+    /// In a script the owner first.
+    fn some_node(&mut self) -> usize {
+        if !self.scripted() {
+            return self.choices.below(NODES as u64) as usize;
+        }
+        let owner = self.nodes.iter().position(|n| n.up && Some(n.serial) == self.store.owner());
+        (owner.unwrap_or(0) + self.choices.order(NODES)) % NODES
+    }
+
+    pub(crate) fn client_step(&mut self, client: usize) {
+        let Client { gone, ended, at, later, .. } = self.clients[client];
+        if gone || ended {
+            return;
+        }
+        if self.faulty() && at > 0 && self.choices.permille(15) {
+            self.clients[client].gone = true;
+            return;
+        }
+        let gid = self.clients[client].gid.clone();
+        let first = self.clients[client].script[0].clone();
+        let request = match self.clients[client].script.get(at) {
+            Some(request) => request.clone(),
+            None if later == 0 => Request::Read,
+            None => match (self.choices.below(4), first) {
+                // The same again, for as long as it is kept: the same answer.
+                (0, Request::Begin(begin)) => Request::Begin(Box::new(Begin { fresh: false, ..*begin })),
+                (1, Request::Begin(begin)) => {
+                    Request::Begin(Box::new(Begin { fresh: false, digest: [9; 32], ..*begin }))
+                }
+                (2, _) => Request::Inquire(None),
+                _ => Request::Read,
+            },
+        };
+        self.ask(By::Client(client), gid, request);
+    }
+
+    pub(crate) fn client_timeout(&mut self, asked: usize) {
+        if std::mem::replace(&mut self.asked[asked].answered, true) {
+            return;
+        }
+        // It hangs up; its node may notice.
+        if let Some((place, ticket)) = self.asked[asked].inside
+            && self.choices.permille(700)
+        {
+            let gid = self.asked[asked].gid.clone();
+            self.send(Event::Gone { place, ticket, gid });
+        }
+        let By::Client(client) = self.asked[asked].by else { return };
+        if matches!(&self.asked[asked].request, Request::Begin(begin) if begin.fresh) {
+            // It never learned the gid.
+            self.clients[client].gone = true;
+        }
+        self.client_step(client);
+    }
+
+    pub(crate) fn answer_arrives(&mut self, asked: usize, answer: Answer) {
+        self.learned(asked, &answer);
+        if std::mem::replace(&mut self.asked[asked].answered, true) {
+            return;
+        }
+        match self.asked[asked].by.clone() {
+            By::Client(client) => self.client_answered(client, &answer),
+            By::Branch(branch) => {
+                let gid = self.asked[asked].gid.clone();
+                self.inquiry_answered(&gid, &branch, &answer);
+            }
+            By::Nobody => {}
+        }
+    }
+
+    fn client_answered(&mut self, index: usize, answer: &Answer) {
+        let (calm, script) = (self.now > FAULTS_END, self.clients[index].script.len());
+        let client = &mut self.clients[index];
+        // A refused one has no gid to ask again with.
+        client.gone |= matches!((client.script.get(client.at), answer), (Some(Request::Begin(begin)), Answer::Refused(_)) if begin.fresh);
+        let over = |client: &mut Client| client.at = client.at.max(script);
+        match answer {
+            Answer::Transaction(view) if matches!(view.phase, Phase::Committed | Phase::Aborted) => {
+                over(client);
+                client.later += 1;
+            }
+            Answer::Transaction(_) | Answer::Outcome(_) if client.later > 0 => client.later += 1,
+            Answer::Transaction(_) | Answer::Outcome(_) => client.at = (client.at + 1).min(script),
+            Answer::Refused(Refusal::GidConflict) if client.later > 0 => client.later += 1,
+            Answer::Refused(refusal) if may_ask_again(refusal) => {}
+            Answer::Refused(_) => over(client),
+        }
+        client.ended = client.later >= 4 || (client.later > 0 && (calm || self.choices.script().is_some()));
+        let wait = 20 + self.choices.below(200) + if self.clients[index].at >= script { 500 } else { 0 };
+        self.after(wait, Event::ClientStep(index));
+    }
+
+    /// Somebody asks something, right or wrong, about a transaction that is known by now, or about none.
+    pub(crate) fn probe(&mut self) {
+        if self.scripted() {
+            let request =
+                Request::Decide { decision: Decision::Rollback, branches: vec![], timeout_ms: None, wait: None };
+            return self.ask(By::Nobody, gid("g"), request);
+        }
+        let many: Vec<_> = (0..9).map(|n| Arc::new(branch(&format!("m{n}"), 0, None, 500))).collect();
+        let large = Arc::new(branch("large", 0, Some(&[b'x'; 65]), 500));
+        let other = Arc::new(BranchSpec { digest: Some(Box::new([77; 32])), ..branch("b0", 2, Some(b"other"), 500) });
+        let unknown = gid(&format!("x{}", self.asked.len()));
+        let known = self.clients[self.choices.below(self.clients.len() as u64) as usize].gid.clone();
+        let name = if self.store.kept.contains_key(&known) { known } else { unknown.clone() };
+        let rollback = Request::Decide {
+            decision: Decision::Rollback,
+            branches: vec![],
+            timeout_ms: None,
+            wait: Some(Wait::Decided),
+        };
+        let commit = |branches| Request::Decide { decision: Decision::Commit, branches, timeout_ms: None, wait: None };
+        let refused = |branches: &[_]| Request::Begin(Box::new(begin(&unknown, branches, true, 1_000, None)));
+        let (name, request) = match self.choices.below(20) {
+            0..4 => (name, Request::Read),
+            4..6 => (name, Request::Inquire(None)),
+            6..8 => (name, Request::Inquire(Some(branch_id("b0")))),
+            8 => (name, Request::Inquire(Some(branch_id("never joined")))),
+            9..11 => (name, Request::Join(vec![other])),
+            11 => (name, Request::Join(many)),
+            12 => (name, Request::Join(vec![large])),
+            13 => (name, commit(vec![])),
+            14 => (name, rollback),
+            15 => (
+                name.clone(),
+                Request::Begin(Box::new(Begin { digest: [8; 32], ..begin(&name, &many[..1], true, 1_000, None) })),
+            ),
+            16 => (unknown.clone(), refused(&many)),
+            17 => (unknown.clone(), refused(&[large])),
+            18 => (unknown.clone(), refused(&[])),
+            _ => (unknown, Request::Read),
+        };
+        self.ask(By::Nobody, name, request);
+    }
+
+    /// Any node may answer an inquiry from one linearizable read, owner or not.
+    pub(crate) fn read_arrives(&mut self, asked: usize) {
+        let Request::Inquire(branch) = &self.asked[asked].request else { return };
+        let answer = match (self.store.txn(&self.asked[asked].gid), branch) {
+            (None, None) => Answer::Refused(Refusal::NotFound),
+            (None, Some(_)) => Answer::Outcome(Some(Outcome::Aborted)),
+            (Some(txn), Some(id)) if txn.phase != Phase::Active && txn.find(id).is_none() => {
+                Answer::Outcome(Some(Outcome::Aborted))
+            }
+            (Some(txn), _) => Answer::Outcome(txn.outcome()),
+        };
+        self.send(Event::Answer { asked, answer });
+    }
+}
+
+fn may_ask_again(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Unavailable
+        | Refusal::Loading
+        | Refusal::TooManyOpen
+        | Refusal::NotAdmitted(_)
+        | Refusal::NotFound => true,
+        Refusal::GidConflict | Refusal::BranchConflict(_) | Refusal::Closed(_) | Refusal::AlreadyDecided(_) => false,
+        Refusal::NoBranches | Refusal::TooManyBranches(_) | Refusal::PayloadTooLarge(..) => false,
+    }
+}
