@@ -36,7 +36,7 @@ pub(crate) struct Reply {
     /// The transaction it is about.
     pub(crate) gid: Option<Gid>,
     /// The code of a problem.
-    pub(crate) code: Option<&'static str>,
+    pub(crate) code: Option<ProblemCode>,
 }
 
 impl Reply {
@@ -68,7 +68,7 @@ impl Reply {
     pub(crate) fn problem(problem: Problem) -> Reply {
         let status = StatusCode::from_u16(problem.code.status()).expect("the table has valid ones only");
         let mut reply = Reply::new(status, PROBLEM, problem.body());
-        (reply.retry_after, reply.code) = (problem.code.retry_after(), Some(problem.code.code()));
+        (reply.retry_after, reply.code) = (problem.code.retry_after(), Some(problem.code));
         // What is left of the request may never come, or be without end.
         reply.close = matches!(problem.code, ProblemCode::TooLarge | ProblemCode::RequestTimeout);
         reply.gid = problem.gid;

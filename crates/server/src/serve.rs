@@ -4,6 +4,7 @@ use crate::doors;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
@@ -19,6 +20,8 @@ use tokio_rustls::TlsAcceptor;
 /// For a request's head, and between two requests of a connection.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// For a client to take a part of an answer: who never reads keeps no connection.
+const READ_TIME_MAX_MS: u32 = 60_000;
 /// A request's head, and what is read ahead of its body.
 const BUFFER_BYTES_MAX: usize = 256 << 10;
 /// The pause after a connection could not be taken: for want of files it would be tried without end.
@@ -68,8 +71,9 @@ impl Drop for Guest {
 }
 
 async fn connection(guest: Guest, server: http1::Builder, stream: TcpStream, tls: Option<TlsAcceptor>) {
-    // An answer is small and complete: nothing is gained by holding it back.
+    // An answer is small and complete: nothing is gained by holding it back. Where these do not work, they only help less.
     let _ = stream.set_nodelay(true);
+    let _ = set_tcp_user_timeout(&stream, READ_TIME_MAX_MS);
     match tls {
         None => requests(&guest.app, &server, stream).await,
         Some(tls) => match timeout(HANDSHAKE_TIME_MAX, tls.accept(stream)).await {

@@ -95,22 +95,9 @@ impl Config {
         let max_open_bytes = read.needed("max_open_bytes", values::bytes, |n| values::bytes_text(*n));
         let log = read.word("log");
         let log_level = read.word("log_level");
-        let tls = match (tls_cert, tls_key) {
-            (Some(cert), Some(key)) => Some((cert, key)),
-            (None, None) => None,
-            _ => read.wrong("--tls-cert and --tls-key go together".into()),
-        };
+        let tls = read.pair(tls_cert, tls_key);
         if let Some(listen) = listen {
-            if !listen.ip().is_loopback() && token_file.is_none() {
-                read.wrong::<()>(format!(
-                    "{listen} can be reached by others: give a --token-file, or a loopback address to --listen"
-                ));
-            }
-            if listen.ip().is_unspecified() && public_url.is_none() {
-                read.wrong::<()>(format!(
-                    "participants cannot call {listen}: give the --public-url under which they reach this coordinator"
-                ));
-            }
+            read.check_reach(listen, token_file.is_some(), public_url.is_some());
         }
         let (printed, sources) = (std::mem::take(&mut read.printed), std::mem::take(&mut read.sources));
         let errors = std::mem::take(&mut read.errors);
@@ -168,6 +155,29 @@ impl Reader<'_> {
     fn wrong<T>(&mut self, error: String) -> Option<T> {
         self.errors.push(error);
         None
+    }
+
+    /// Certificate and key.
+    fn pair(&mut self, cert: Option<PathBuf>, key: Option<PathBuf>) -> Option<(PathBuf, PathBuf)> {
+        match (cert, key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => self.wrong("--tls-cert and --tls-key go together".into()),
+        }
+    }
+
+    /// Whoever can be reached by others has a token, and knows its own name.
+    fn check_reach(&mut self, listen: SocketAddr, has_token: bool, has_url: bool) {
+        if !listen.ip().is_loopback() && !has_token {
+            self.errors.push(format!(
+                "{listen} can be reached by others: give a --token-file, or a loopback address to --listen"
+            ));
+        }
+        if listen.ip().is_unspecified() && !has_url {
+            self.errors.push(format!(
+                "participants cannot call {listen}: give the --public-url under which they reach this coordinator"
+            ));
+        }
     }
 
     fn value(&mut self, key: &'static str) -> Value {

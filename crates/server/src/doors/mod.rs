@@ -72,14 +72,21 @@ fn nothing_here(why: &'static str) -> Problem {
     Problem::new(ProblemCode::NotFound, why)
 }
 
-/// The query is left out: it may hold a key. What succeeds is of interest to who looks for it only.
+/// The query is left out: it may hold a key. What succeeds is of interest to who looks for it only; so is being told to
+/// come again, which may happen to every request for a while, and whose cause is logged where it arises.
 fn log(door: Door, method: &Method, path: &str, reply: &Reply, took: std::time::Duration) {
     let (door, status, gid) = (door.name(), reply.status.as_u16(), reply.gid.as_ref().map(tracing::field::display));
     let micros = took.as_micros() as u64;
-    match (reply.status.as_u16(), reply.code) {
-        (500.., code) => tracing::warn!(door, %method, path, status, gid, code, micros, "request"),
-        (400.., code) => tracing::info!(door, %method, path, status, gid, code, micros, "request"),
-        _ => tracing::debug!(door, %method, path, status, gid, micros, "request"),
+    match reply.code {
+        Some(code @ ProblemCode::Unavailable) => {
+            tracing::warn!(door, %method, path, status, gid, code = code.code(), micros, "request")
+        }
+        Some(code) if !code.retryable() => {
+            tracing::info!(door, %method, path, status, gid, code = code.code(), micros, "request")
+        }
+        code => {
+            tracing::debug!(door, %method, path, status, gid, code = code.map(ProblemCode::code), micros, "request")
+        }
     }
 }
 
