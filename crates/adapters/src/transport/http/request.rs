@@ -5,10 +5,10 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, He
 use http::{Method, Request, Uri};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::fmt::{self, Write};
+use std::ops::Range;
 use unanim_api::inquiry::Signer;
 use unanim_api::names::{mode_name, op_name};
-use unanim_coordinator::Call;
+use unanim_coordinator::{Call, CallId};
 use unanim_engine::{Dialect, Op};
 use uuid::Uuid;
 
@@ -95,25 +95,34 @@ impl Renderer {
     /// The request for a call; none where the branch's URL cannot be sent.
     pub(super) fn request(&self, call: &Call, spot: &Spot) -> Option<Request<Full<Bytes>>> {
         let (id, spec) = (&call.id, &*call.spec);
-        let mut values = Values::new(self.room_for(call, spot));
+        let mut room = BytesMut::with_capacity(self.room_for(call, spot));
+        // All values first, so that they share one buffer without a reference count for each piece that is cut off.
+        let gid = span(&mut room, |room| encode(room, id.gid.as_str()));
+        let branch = span(&mut room, |room| encode(room, spec.id.as_str()));
+        let attempt = span(&mut room, |room| decimal(room, id.attempt.into()));
+        let fence = span(&mut room, |room| decimal(room, call.fence));
+        let deadline = span(&mut room, |room| decimal(room, call.deadline_ms));
+        let inquiry = span(&mut room, |room| self.inquiry(room, call));
+        let path = span(&mut room, |room| match spec.dialect {
+            Dialect::V1 => {}
+            Dialect::Classic => classic_path(room, spot, id),
+        });
+        let room = room.freeze();
+        let value = |span: Range<usize>| HeaderValue::from_maybe_shared(room.slice(span)).ok();
         let uri = match spec.dialect {
             Dialect::V1 => spot.uri.clone(),
-            Dialect::Classic => {
-                let gid = encoded(id.gid.as_str());
-                let path = values.bytes(format_args!("{}/transaction/{gid}/{}", spot.base, classic_verb(id.op)));
-                Uri::from_maybe_shared(path).ok()?
-            }
+            Dialect::Classic => Uri::from_maybe_shared(room.slice(path)).ok()?,
         };
         let mut headers = HeaderMap::with_capacity(HEADERS + spec.headers.len());
         headers.insert(HOST, spot.origin.host_header.clone());
-        headers.insert(&GID, values.value(format_args!("{}", encoded(id.gid.as_str())))?);
-        headers.insert(&BRANCH, values.value(format_args!("{}", encoded(spec.id.as_str())))?);
+        headers.insert(&GID, value(gid)?);
+        headers.insert(&BRANCH, value(branch)?);
         headers.insert(&OP, HeaderValue::from_static(op_name(id.op)));
         headers.insert(&MODE, HeaderValue::from_static(mode_name(call.mode)));
-        headers.insert(&ATTEMPT, values.value(format_args!("{}", id.attempt))?);
-        headers.insert(&FENCE, values.value(format_args!("{}", call.fence))?);
-        headers.insert(&DEADLINE, values.value(format_args!("{}", call.deadline_ms))?);
-        headers.insert(&INQUIRY, self.inquiry(call, &mut values)?);
+        headers.insert(&ATTEMPT, value(attempt)?);
+        headers.insert(&FENCE, value(fence)?);
+        headers.insert(&DEADLINE, value(deadline)?);
+        headers.insert(&INQUIRY, value(inquiry)?);
         let body = match (&spec.payload, spec.dialect) {
             (Some(payload), Dialect::V1) if !payload.is_empty() => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -132,14 +141,14 @@ impl Renderer {
     }
 
     /// `Unanim-Inquiry`: where to ask in doubt.
-    fn inquiry(&self, call: &Call, values: &mut Values) -> Option<HeaderValue> {
+    fn inquiry(&self, room: &mut BytesMut, call: &Call) {
         let (gid, branch) = (call.id.gid.as_str(), call.spec.id.as_str());
-        let room = &mut values.0;
         room.put_slice(self.inquiry_head.as_bytes());
-        write!(room, "{}/outcome?branch={}", encoded(gid), encoded(branch)).ok()?;
+        encode(room, gid);
+        room.put_slice(b"/outcome?branch=");
+        encode(room, branch);
         room.put_slice(self.inquiry_tail.as_bytes());
         self.signer.sign_into(gid, branch, |key| room.put_slice(key.as_bytes()));
-        values.cut()
     }
 
     /// Enough for all values, so that they need one allocation.
@@ -173,32 +182,36 @@ fn classic_verb(op: Op) -> &'static str {
     }
 }
 
-fn encoded(name: &str) -> percent_encoding::PercentEncode<'_> {
-    utf8_percent_encode(name, RESERVED)
+/// `/transaction/<gid>/<verb>`, below the path of the participant's URL.
+fn classic_path(room: &mut BytesMut, spot: &Spot, id: &CallId) {
+    room.put_slice(spot.base.as_bytes());
+    room.put_slice(b"/transaction/");
+    encode(room, id.gid.as_str());
+    room.put_slice(b"/");
+    room.put_slice(classic_verb(id.op).as_bytes());
 }
 
-/// Header values that share one buffer.
-struct Values(BytesMut);
+fn encode(room: &mut BytesMut, name: &str) {
+    utf8_percent_encode(name, RESERVED).for_each(|piece| room.put_slice(piece.as_bytes()));
+}
 
-impl Values {
-    fn new(bytes: usize) -> Values {
-        Values(BytesMut::with_capacity(bytes))
+fn decimal(room: &mut BytesMut, mut number: u64) {
+    let (mut digits, mut from) = ([0; 20], 20);
+    loop {
+        from -= 1;
+        digits[from] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return room.put_slice(&digits[from..]);
+        }
     }
+}
 
-    fn bytes(&mut self, text: fmt::Arguments<'_>) -> Bytes {
-        // Writing into a buffer that grows cannot fail.
-        let _ = self.0.write_fmt(text);
-        self.0.split().freeze()
-    }
-
-    fn value(&mut self, text: fmt::Arguments<'_>) -> Option<HeaderValue> {
-        let _ = self.0.write_fmt(text);
-        self.cut()
-    }
-
-    fn cut(&mut self) -> Option<HeaderValue> {
-        HeaderValue::from_maybe_shared(self.0.split().freeze()).ok()
-    }
+/// Where in the buffer it is what this writes.
+fn span(room: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) -> Range<usize> {
+    let start = room.len();
+    write(room);
+    start..room.len()
 }
 
 #[cfg(test)]

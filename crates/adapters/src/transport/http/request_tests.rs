@@ -6,7 +6,6 @@ use super::*;
 use http_body_util::BodyExt;
 use std::rc::Rc;
 use std::sync::Arc;
-use unanim_coordinator::CallId;
 use unanim_engine::{BranchId, BranchSpec, Gid, Mode, Participant, Target};
 
 const SECRET: [u8; 32] = [7; 32];
@@ -171,5 +170,14 @@ fn the_door_hears_why_a_header_may_not_be_brought() {
         ("x", "\0", Err(BadHeader::Value)),
     ] {
         assert_eq!(check_header(name, value), answer, "{name}: {value:?}");
+    }
+}
+
+#[test]
+fn numbers_are_written_in_full() {
+    for number in [0, 7, 10, 99, 1_795_262_400_000, u64::MAX] {
+        let mut room = BytesMut::new();
+        decimal(&mut room, number);
+        assert_eq!(room, number.to_string().as_bytes());
     }
 }
