@@ -1,5 +1,5 @@
 //! Every branch votes, then every branch is told.
-use crate::driven::{Driven, aborted, call, committed, forced, lazy, no, only, preparing, refused, timeout};
+use crate::driven::{BEGIN, Driven, aborted, call, committed, forced, lazy, no, only, preparing, refused, timeout};
 use unanim_engine::Op::{Commit, Prepare, Rollback};
 use unanim_engine::Recorded::{Acknowledged, Finished, Voted};
 use unanim_engine::{Decision, Event, Outcome, Phase, ReasonCode, Rejection, Reply, Vote};
@@ -172,4 +172,24 @@ fn all_are_heard_once_each_has_answered_or_failed_in_this_phase() {
     txn.woke_when_due();
     txn.called().into_iter().for_each(|branch| drop(txn.reply(branch, Reply::Ok)));
     assert!(txn.txn.all_heard());
+}
+
+#[test]
+fn it_is_known_when_it_began_was_decided_and_ended() {
+    let instants = |txn: &Driven| {
+        let t = &txn.txn;
+        (t.created_at, t.entered_at, t.decided_at, t.finished_at)
+    };
+    let at = |ms| BEGIN.after(ms);
+    let mut txn = Driven::begin(["a"]);
+    assert_eq!(instants(&txn), (BEGIN, BEGIN, None, None));
+    txn.at(10).commit();
+    assert_eq!(instants(&txn), (BEGIN, at(10), None, None));
+    txn.at(20).reply(0, Reply::Ok);
+    assert_eq!(instants(&txn), (BEGIN, at(20), Some(at(20)), None));
+    txn.at(30).reply(0, Reply::Ok);
+    assert_eq!(instants(&txn), (BEGIN, at(30), Some(at(20)), Some(at(30))));
+    let mut txn = Driven::begin(["a"]);
+    txn.at(5).rollback();
+    assert_eq!(instants(&txn), (BEGIN, at(5), Some(at(5)), Some(at(5))));
 }
