@@ -4,4 +4,4 @@ mod endpoint;
 pub mod http;
 
 pub use allow::{AllowList, BadEntry, NotAllowed};
-pub use endpoint::{BadEndpoint, Endpoint, Scheme};
+pub use endpoint::{BadEndpoint, Endpoint, Host, Scheme};
