@@ -19,6 +19,8 @@ impl World {
         let kept = self.store.kept.get(&asked.gid);
         // It was not there at some instant since the request came in.
         let was_absent = kept.is_none_or(|kept| kept.appeared > delivery.handed);
+        let decided = kept.is_some_and(|kept| kept.decided.is_some_and(|at| at < delivery.handed));
+        ensure(!decided || !self.store.lives(place.serial) || !is_open(answer), "the owner withholds the outcome")?;
         match answer {
             Answer::Transaction(view) => {
                 let kept = kept.ok_or("nothing is stored")?;
@@ -157,7 +159,9 @@ impl World {
             }
             Refusal::TooManyOpen => {
                 let full = self.nodes[place.node].watch.most_open >= self.settings.open_max;
-                ensure(full && was_absent && matches!(request, Request::Begin(_)), "it is not full, or it is known")
+                let bytes = self.settings.open_bytes_max < 1 << 30;
+                let begins = matches!(request, Request::Begin(_)) && was_absent && (full || bytes);
+                ensure(begins || (bytes && !specs.is_empty()), "it is not full, or it is known")
             }
             Refusal::NotAdmitted(_) => {
                 ensure(self.nodes[place.node].watch.refused_new_ones(delivery.handed), "new ones are admitted")?;
@@ -186,6 +190,14 @@ fn specs(request: &Request) -> &[Arc<BranchSpec>] {
         Request::Begin(begin) => &begin.branches,
         Request::Join(specs) | Request::Decide { branches: specs, .. } => specs,
         Request::Read | Request::Inquire(_) => &[],
+    }
+}
+
+fn is_open(answer: &Answer) -> bool {
+    match answer {
+        Answer::Transaction(view) => view.outcome.is_none(),
+        Answer::Outcome(outcome) => outcome.is_none(),
+        Answer::Refused(_) => false,
     }
 }
 

@@ -35,6 +35,17 @@ use world::{Scenario, World};
 /// Transactions of one seed.
 const TRANSACTIONS: usize = 60;
 
+/// Says which seed an assertion of the lane's own failed in.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("in seed {}", self.0);
+        }
+    }
+}
+
 pub(crate) fn run(seed: u64, scenario: Scenario) -> World {
     let trace = std::env::var("TRACE").is_ok();
     let mut world = World::new(Choices::seeded(seed), scenario, trace);
@@ -63,7 +74,9 @@ fn every_seed_keeps_every_promise() {
     let mut figures = BTreeMap::<&str, u64>::new();
     let mut ends = BTreeMap::<String, u64>::new();
     for seed in from..from + seeds {
+        let named = Named(seed);
         let world = run(seed, Scenario::of(TRANSACTIONS));
+        drop(named);
         assert!(world.violation.is_none(), "seed {seed}: {:?}", world.violation);
         world.figures.iter().for_each(|(what, n)| *figures.entry(what).or_default() += n);
         for kept in world.store.kept.values() {

@@ -4,7 +4,7 @@ use crate::nodes::Delivery;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use unanim_coordinator::{Admission, Answer, Batch, Call, Found, Input, Lane, Loading, Stored, Ticket};
-use unanim_engine::{BranchId, BranchIndex, Dialect, Gid, Op, Outcome, Participant, Phase, Transaction, Vote};
+use unanim_engine::{BranchId, BranchIndex, Dialect, Gid, Op, Outcome, Participant, Phase, Reply, Transaction, Vote};
 
 /// What people outside have seen and were promised.
 #[derive(Default)]
@@ -33,6 +33,8 @@ pub(crate) struct Watch {
     in_line: BTreeSet<(Participant, Gid, BranchIndex)>,
     /// Calls that have ended.
     pub(crate) ended_calls: BTreeSet<(Gid, BranchIndex, Op)>,
+    /// Those that were answered for good.
+    closed: BTreeSet<(Gid, BranchIndex, Op)>,
     /// Ticks of look-ups that brought nothing, or something open.
     pub(crate) useless_finds: BTreeMap<Gid, u64>,
     pub(crate) loading_over: Option<u64>,
@@ -59,8 +61,11 @@ impl Watch {
                 }
                 gid
             }
-            Input::Replied(id, _) => {
+            Input::Replied(id, reply) => {
                 self.ended_calls.insert((id.gid.clone(), id.branch, id.op));
+                if closes(id.op, reply) {
+                    self.closed.insert((id.gid.clone(), id.branch, id.op));
+                }
                 &id.gid
             }
             Input::Saved(_) | Input::Loaded(..) | Input::Admit(_) | Input::Due => return,
@@ -129,6 +134,7 @@ impl World {
         node.watch.in_line.remove(&(id.participant.clone(), id.gid.clone(), id.branch));
         let twice = node.calls.values().any(|c| c.gid == id.gid && c.branch == id.branch);
         let in_flight = node.calls.values().filter(|c| c.participant == id.participant).count();
+        let closed = node.watch.closed.contains(&(id.gid.clone(), id.branch, id.op));
         let (fence, time) = (node.fence, node.time(self.now));
         let direction = match id.op {
             Op::Commit => Some(Outcome::Committed),
@@ -154,6 +160,7 @@ impl World {
             }
             Some((txn, _)) if call.deadline_ms != txn.deadline_at.0.saturating_sub(time.0) => Some("another deadline"),
             Some(_) if call.fence != fence => Some("another fence"),
+            Some(_) if closed => Some("asked again after an answer"),
             Some(_) if twice => Some("two calls of one branch"),
             Some(_) if in_flight >= self.settings.in_flight_max => Some("in-flight bound"),
             Some(_) => None,
@@ -194,11 +201,18 @@ impl World {
             }
             return;
         }
+        let books = lane.figures();
+        let calls = (books.calls_in_flight, node.calls.len());
+        let resting = node.saving.is_none() && node.calls.is_empty() && books.calls_queued == 0;
+        let balanced = calls.0 == calls.1 && (!lane.idle() || resting) && (lane.open() > 0 || books.open_bytes == 0);
         let busy = node.saving.is_some() || !node.calls.is_empty() || node.finds > 0 || node.loading;
         let (open, due) = (lane.open(), lane.next_due());
         let forgotten = open == 0 && !node.tickets.values().all(|d| d.gone);
         if open > 0 && !busy && due.is_none() {
             self.unjustified("neither due nor called", format!("node {}: {open} open", place.node));
+        }
+        if !balanced {
+            self.unjustified("unbalanced books", format!("node {}: {calls:?} calls, {books:?}", place.node));
         }
         if forgotten {
             self.unjustified("waiter dropped", format!("node {} has nothing open", place.node));
@@ -251,6 +265,16 @@ impl World {
         if let Some(what) = late.pop() {
             self.unjustified("call held back", what);
         }
+    }
+}
+
+/// Whether nothing more is to be asked after this.
+fn closes(op: Op, reply: &Reply) -> bool {
+    match reply {
+        Reply::Ok | Reply::Heuristic(_) => true,
+        Reply::ReadOnly => op == Op::Prepare,
+        Reply::Refused(_) => matches!(op, Op::Prepare | Op::CommitOnePhase),
+        Reply::Ongoing { .. } | Reply::Unknown { .. } => false,
     }
 }
 

@@ -21,20 +21,23 @@ const BUGS: &[Bug] = &[
     Bug::DigestIgnored,
 ];
 
+fn missed(how: &str, flaws: Flaws) -> Vec<Bug> {
+    let seeds = env("PLANTED_SEEDS", 200);
+    let scenario = |bug| Scenario { bug: Some(bug), flaws, ..Scenario::of(TRANSACTIONS) };
+    let seen = |bug: &Bug| hunt(&format!("{bug:?}{how}"), seeds, scenario(*bug)) > 0;
+    BUGS.iter().filter(|bug| !seen(bug)).copied().collect()
+}
+
 #[test]
 fn planted_bugs_are_seen() {
-    let seeds = env("PLANTED_SEEDS", 200);
-    let scenario = |bug| Scenario { bug: Some(bug), ..Scenario::of(TRANSACTIONS) };
-    let missed: Vec<_> = BUGS.iter().filter(|bug| hunt(&format!("{bug:?}"), seeds, scenario(**bug)) == 0).collect();
+    let missed = missed("", Flaws::default());
     assert!(missed.is_empty(), "not seen: {missed:?}");
 }
 
 /// What the direct oracles are worth: the same bugs, looked for in what people outside see and in how everything ends.
+/// That a lane takes another body for the same shows nowhere else.
 #[test]
-fn what_the_ends_alone_show() {
-    let seeds = env("PLANTED_SEEDS", 200);
-    for bug in BUGS {
-        let flaws = Flaws { blind: true, ..Flaws::default() };
-        hunt(&format!("{bug:?}, ends only"), seeds, Scenario { bug: Some(*bug), flaws, ..Scenario::of(TRANSACTIONS) });
-    }
+fn most_planted_bugs_show_in_the_ends_too() {
+    let missed = missed(", ends only", Flaws { blind: true, ..Flaws::default() });
+    assert!(missed.iter().all(|bug| *bug == Bug::DigestIgnored), "not seen: {missed:?}");
 }

@@ -94,6 +94,10 @@ impl World {
         let (tick, node) = (self.tick, &mut self.nodes[place.node]);
         node.loading = next.is_some();
         node.watch.loaded(tick, &slice, loading);
+        // A read that was repeated may bring the same twice.
+        if self.choices.permille(50) {
+            self.hand(place, Input::Loaded(slice.clone(), Loading::More));
+        }
         self.hand(place, Input::Loaded(slice, loading));
         if let Some(cursor) = next {
             let ms = 1 + self.choices.below(30);

@@ -35,6 +35,8 @@ pub(crate) struct Kept {
     pub(crate) appeared: u64,
     /// The tick at which its first branch was.
     pub(crate) joined: Option<u64>,
+    /// The tick at which its decision was.
+    pub(crate) decided: Option<u64>,
 }
 
 impl Kept {
@@ -131,6 +133,7 @@ impl Store {
                     was_stuck: false,
                     appeared: tick,
                     joined: None,
+                    decided: None,
                 };
                 (new, 1)
             }
@@ -152,6 +155,7 @@ impl Store {
             kept.was_stuck = stored.history.iter().any(|e| e.what == Recorded::Stuck);
         }
         kept.standing = record.standing;
+        kept.decided = kept.decided.or(kept.txn.outcome().is_some().then_some(tick));
         kept.joined = kept.joined.or((!kept.txn.branches.is_empty()).then_some(tick));
         if record.standing != standing(&kept.txn) {
             return Err(format!("stands as {:?}, and is {:?}", record.standing, kept.txn.phase));

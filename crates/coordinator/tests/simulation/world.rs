@@ -132,10 +132,11 @@ impl World {
         let open_max = if self.choices.permille(150) { 6 + self.choices.below(10) as usize } else { 10_000 };
         let records_max = 1 + self.choices.below(6) as usize;
         let bytes_max = self.choices.pick(&[300, 2_000, 1 << 20]);
+        let open_bytes_max = if self.choices.permille(50) { 20_000 } else { 1 << 30 };
         self.settings = Settings {
             transaction: Limits { branches_max: 8, payload_bytes_max: 64, stuck_after_ms: 2_500 },
             open_max,
-            open_bytes_max: 1 << 30,
+            open_bytes_max,
             in_flight_max: 1 + self.choices.below(3) as usize,
             batch: BatchLimits { records_max, bytes_max },
         };
