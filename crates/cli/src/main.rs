@@ -13,6 +13,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
+/// A tenth of the coordinator's time went into the system's allocator (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A coordinator for transactions that span services: either every participant commits, or none does.
 #[derive(Parser)]
 #[command(
