@@ -19,7 +19,7 @@ pub struct Figures {
     pub committed: u64,
     /// Transactions that ended aborted in this lane.
     pub aborted: u64,
-    /// Steps in which a participant reported that it had finished on its own.
+    /// Transactions that ended in this lane with a branch that had finished on its own.
     pub heuristics: u64,
     /// Open transactions that were loaded from the store.
     pub loaded: u64,
