@@ -78,9 +78,10 @@ def seed():
     return SEED
 
 
-def test_kill_9_in_a_loop(make_server, bank, seed):
-    rng = random.Random(seed)
-    server = make_server("--classic-prepare-timeout", "5s")
+@pytest.mark.parametrize("commit", ["inline", "thread"])
+def test_kill_9_in_a_loop(make_server, bank, seed, commit):
+    rng = random.Random(f"{seed}/{commit}")
+    server = make_server("--classic-prepare-timeout", "5s", "--commit", commit)
     records = load.Records()
     clients = [
         kind(f"{kind.__name__.lower()}{n}", server.url, bank, records, seed)
