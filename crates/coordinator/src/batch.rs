@@ -37,8 +37,8 @@ pub(crate) enum Unsaved {
     No,
     /// Changed lazily since then.
     Lazy(Timestamp),
-    /// The formed batch of this number will take it along.
-    Formed(Gate),
+    /// The formed batch of this number will take it along, and counts so many bytes for it.
+    Formed(Gate, usize),
 }
 
 #[derive(Default)]
@@ -69,6 +69,7 @@ impl Batches {
 
     fn take_along(&mut self, gid: Gid, bytes: usize) -> Gate {
         let BatchLimits { records_max, bytes_max } = self.limits;
+        // One that is in may grow by what joins it; then nothing else is let in.
         let full = |f: &Formed| f.gids.len() >= records_max || (!f.gids.is_empty() && f.bytes + bytes > bytes_max);
         if self.formed.back().is_none_or(full) {
             self.formed.push_back(Formed::default());
@@ -90,18 +91,23 @@ impl Batches {
         now: Timestamp,
     ) -> Option<Gate> {
         match (durability, *unsaved) {
+            (Durability::Nothing, _) | (Durability::Lazy, Unsaved::Lazy(_)) => None,
             (Durability::Forced, Unsaved::No | Unsaved::Lazy(_)) => {
                 let gate = self.take_along(gid.clone(), bytes);
-                *unsaved = Unsaved::Formed(gate);
+                *unsaved = Unsaved::Formed(gate, bytes);
                 Some(gate)
             }
-            (Durability::Forced, Unsaved::Formed(gate)) => Some(gate),
             (Durability::Lazy, Unsaved::No) => {
                 *unsaved = Unsaved::Lazy(now);
                 self.lazy.push_back((now, gid.clone()));
                 None
             }
-            (Durability::Nothing, _) | (Durability::Lazy, Unsaved::Lazy(_) | Unsaved::Formed(_)) => None,
+            (Durability::Forced | Durability::Lazy, Unsaved::Formed(gate, counted)) => {
+                let ahead = (gate - self.applied - 1 - Gate::from(self.writing.is_some())) as usize;
+                self.formed[ahead].bytes += bytes.saturating_sub(counted);
+                *unsaved = Unsaved::Formed(gate, bytes);
+                (durability == Durability::Forced).then_some(gate)
+            }
         }
     }
 
@@ -119,7 +125,7 @@ impl Batches {
     pub(crate) fn take_lazy(&mut self, unsaved: &mut Unsaved, bytes: usize, now: Timestamp) -> bool {
         let overdue = self.lazy.front().is_some_and(|(since, _)| since.after(LAZY_AGE_MS) <= now);
         if overdue && let Some((_, gid)) = self.lazy.pop_front() {
-            *unsaved = Unsaved::Formed(self.take_along(gid, bytes));
+            *unsaved = Unsaved::Formed(self.take_along(gid, bytes), bytes);
         }
         overdue
     }

@@ -77,8 +77,8 @@ impl Open {
     /// The formed batch that whatever is said waits for; not where only the end, after a durable decision, is in it.
     fn told_with(&self) -> Option<Gate> {
         match self.unsaved {
-            Unsaved::Formed(gate) if gate == self.forced || !self.txn.finished() => Some(gate),
-            Unsaved::Formed(_) | Unsaved::Lazy(_) | Unsaved::No => None,
+            Unsaved::Formed(gate, _) if gate == self.forced || !self.txn.finished() => Some(gate),
+            Unsaved::Formed(..) | Unsaved::Lazy(_) | Unsaved::No => None,
         }
     }
 
