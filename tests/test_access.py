@@ -50,7 +50,7 @@ def test_an_address_in_disguise_is_no_address(server, make_participant, host):
     """Resolvers read these as numbers; whoever writes them means to get past a list."""
     a = make_participant()
     answer = server.submit(two_phase("g", {"id": "x", "endpoint": f"http://{host}:{a.port}/x"}))
-    assert problem(answer, 400, "invalid_request")["errors"][0]["pointer"] == "/branches/0/endpoint"
+    assert problem(answer, 403, "endpoint_not_allowed")["errors"][0]["pointer"] == "/branches/0/endpoint"
     assert a.calls() == []
 
 
