@@ -157,23 +157,31 @@ impl World {
                 let too_large = |spec: &&Arc<BranchSpec>| spec.payload.as_ref().is_some_and(|p| p.len() > *max);
                 ensure(specs.iter().filter(too_large).any(|spec| spec.id == *id), "it is not too large")
             }
-            Refusal::TooManyOpen => {
-                let full = self.nodes[place.node].watch.most_open >= self.settings.open_max;
-                let bytes = self.settings.open_bytes_max < 1 << 30;
-                let begins = matches!(request, Request::Begin(_)) && was_absent && (full || bytes);
-                ensure(begins || (bytes && !specs.is_empty()), "it is not full, or it is known")
-            }
-            Refusal::NotAdmitted(_) => {
-                ensure(self.nodes[place.node].watch.refused_new_ones(delivery.handed), "new ones are admitted")?;
-                let adds = matches!(request, Request::Begin(_)) && was_absent || !specs.is_empty();
-                ensure(adds, "it is known")
-            }
+            Refusal::TooManyOpen => self.is_full(place, delivery, was_absent),
+            Refusal::NotAdmitted(_) => self.is_closed_to_new_ones(place, delivery, was_absent),
             Refusal::Loading => {
                 let over = self.nodes[place.node].watch.loading_over;
                 ensure(over.is_none_or(|at| at >= delivery.handed), "loading is over")
             }
             Refusal::Unavailable => self.is_unavailable(place, delivery),
         }
+    }
+
+    fn is_full(&self, place: Place, delivery: &Delivery, was_absent: bool) -> Justified {
+        let request = &self.asked[delivery.asked].request;
+        let begins = matches!(request, Request::Begin(_)) && was_absent;
+        let few_bytes = self.settings.open_bytes_max < 1 << 30;
+        let full = few_bytes || self.nodes[place.node].watch.most_open >= self.settings.open_max;
+        let adds_bytes = few_bytes && !specs(request).is_empty();
+        ensure((begins && full) || adds_bytes, "it is not full, or it is known")
+    }
+
+    fn is_closed_to_new_ones(&self, place: Place, delivery: &Delivery, was_absent: bool) -> Justified {
+        let request = &self.asked[delivery.asked].request;
+        let closed = self.nodes[place.node].watch.refused_new_ones(delivery.handed);
+        ensure(closed, "new ones are admitted")?;
+        let adds = !specs(request).is_empty();
+        ensure(adds || (matches!(request, Request::Begin(_)) && was_absent), "it is known")
     }
 
     fn is_unavailable(&self, place: Place, delivery: &Delivery) -> Justified {

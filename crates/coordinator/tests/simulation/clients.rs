@@ -1,7 +1,7 @@
 //! Those who ask: each client goes through its script, the same request again until it is answered; others look around.
 use crate::agenda::{Event, Place};
-use crate::participants::{PARTICIPANTS, READ_ONLY, REFUSES, V1, participant};
-use crate::world::{FAULTS_END, NODES, World, fnv};
+use crate::participants::{READ_ONLY, REFUSES, V1, participant};
+use crate::world::{FAULTS_END, NODES, Small, World, fnv};
 use std::sync::Arc;
 use unanim_coordinator::{Answer, Begin, Refusal, Request, Ticket, Wait};
 use unanim_engine::{BranchId, BranchSpec, Decision, Dialect, Gid, Mode, Outcome, Phase, RetryPolicy, Target};
@@ -86,17 +86,32 @@ impl World {
         }
     }
 
-    /// One transaction of two branches, and its client; perhaps somebody who asks for a rollback.
+    /// One small transaction and its client.
     pub(crate) fn populate_script(&mut self) {
-        let name = gid("g");
-        let no = self.scenario.refuses.then_some(REFUSES);
-        let branches = [Arc::new(branch("b0", 0, None, 400)), Arc::new(branch("b1", 1, no, 400))];
+        let (name, small) = (gid("g"), self.scenario.small);
+        let refuses = matches!(small, Small::No | Small::Classic).then_some(REFUSES);
+        let (first, second) = if small == Small::Classic { (V1, V1 + 1) } else { (0, 1) };
+        let one_phase = small == Small::OnePhase;
+        let b0 = Arc::new(BranchSpec { one_phase, ..branch("b0", first, None, 400) });
+        let b1 = Arc::new(branch("b1", second, refuses, 400));
         // A vote that is lost is asked for again once before the deadline has passed.
-        let begin = begin(&name, &branches, true, 520, Some(Wait::Finished));
-        let script = vec![Request::Begin(Box::new(begin))];
-        self.clients.push(Client { gid: name.clone(), script, at: 0, later: 0, gone: false, ended: false });
+        let begin = |branches: &[_], start| {
+            Request::Begin(Box::new(begin(&name, branches, start, 520, start.then_some(Wait::Finished))))
+        };
+        let commit = Request::Decide {
+            decision: Decision::Commit,
+            branches: vec![],
+            timeout_ms: None,
+            wait: Some(Wait::Finished),
+        };
+        let script = match small {
+            Small::Yes | Small::No | Small::Rollback | Small::Classic => vec![begin(&[b0, b1], true)],
+            Small::OnePhase => vec![begin(&[b0], true)],
+            Small::Steps => vec![begin(&[b0], false), Request::Join(vec![b1]), commit],
+        };
+        self.clients.push(Client { gid: name, script, at: 0, later: 0, gone: false, ended: false });
         self.at(200, Event::ClientStep(0));
-        if self.scenario.rollback {
+        if small == Small::Rollback {
             self.at(210, Event::Probe);
         }
     }
@@ -107,7 +122,8 @@ impl World {
             let who = match classic {
                 true => V1,
                 false if one_phase => world.choices.below(V1),
-                false => world.choices.below(PARTICIPANTS),
+                false if world.choices.permille(world.mood.classic) => V1,
+                false => world.choices.below(V1),
             };
             let payload = (who < V1 && !one_phase && world.choices.permille(120)).then_some(READ_ONLY);
             let timeout = 300 + world.choices.below(1_200) as u32;

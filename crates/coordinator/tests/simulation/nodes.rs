@@ -82,7 +82,7 @@ impl World {
         };
         self.nodes[index] = Node { up: true, serial, skew, seen, old, ..Node::default() };
         let life = 500 + self.choices.below(6_000);
-        if self.now + life < FAULTS_END && self.choices.permille(700) {
+        if self.now + life < FAULTS_END && self.choices.permille(self.mood.session_ends) {
             self.after(life, Event::Expire(serial));
         }
         let ms = 1 + self.choices.below(20);
@@ -227,7 +227,7 @@ impl World {
             }
         }
         for output in out {
-            if self.faulty() && self.choices.fault(Fault::Crash, 2) {
+            if self.faulty() && self.choices.fault(Fault::Crash, self.mood.crash) {
                 return self.crash(place.node);
             }
             self.note(place, "->", || brief_output(&output), || format!("{output:?}"));

@@ -156,7 +156,7 @@ impl World {
         let payload = call.spec.payload.as_deref().unwrap_or_default();
         let undone = if classic || flaws.no_tombstone { Hold::Free } else { Hold::RolledBack };
         let no = || Reply::Refused(Some("no".into()));
-        let willing = if self.scripted() { payload != REFUSES } else { self.choices.permille(940) };
+        let willing = if self.scripted() { payload != REFUSES } else { self.choices.permille(self.mood.willing) };
         let alone = self.faulty() && !classic && self.choices.permille(4);
         let heuristic = self.choices.pick(&[Heuristic::Commit, Heuristic::Rollback, Heuristic::Mixed]);
         Some(match (id.op, hold) {

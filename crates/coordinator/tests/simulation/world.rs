@@ -44,6 +44,24 @@ pub(crate) struct Flaws {
     pub(crate) blind: bool,
 }
 
+/// A script's transaction.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(crate) enum Small {
+    /// Two branches, begun and committed in one request.
+    #[default]
+    Yes,
+    /// The second participant says no.
+    No,
+    /// Somebody asks for a rollback meanwhile.
+    Rollback,
+    /// One branch, which votes and commits in one call.
+    OnePhase,
+    /// Begun, joined and committed in three requests.
+    Steps,
+    /// Two branches of participants that keep no tombstones; one says no.
+    Classic,
+}
+
 /// What a run is made of.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Scenario {
@@ -52,10 +70,8 @@ pub(crate) struct Scenario {
     pub(crate) bug: Option<Bug>,
     /// Keep a hash of everything that goes in and comes out.
     pub(crate) transcript: bool,
-    /// In a script: the second participant says no.
-    pub(crate) refuses: bool,
-    /// In a script: somebody asks for a rollback meanwhile.
-    pub(crate) rollback: bool,
+    /// What a script's one transaction is like.
+    pub(crate) small: Small,
 }
 
 impl Scenario {
@@ -70,8 +86,33 @@ pub(crate) struct Violation {
     pub(crate) what: String,
 }
 
+/// How often what happens, in permille; every seed has its own, so that rare things come together in some.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mood {
+    pub(crate) loss: u64,
+    late: u64,
+    pub(crate) crash: u64,
+    pub(crate) session_ends: u64,
+    pub(crate) willing: u64,
+    pub(crate) classic: u64,
+}
+
+impl Mood {
+    fn of(choices: &mut Choices) -> Mood {
+        Mood {
+            loss: choices.pick(&[80, 80, 0, 200]),
+            late: choices.pick(&[50, 50, 250]),
+            crash: choices.pick(&[2, 2, 0, 8]),
+            session_ends: choices.pick(&[700, 700, 0]),
+            willing: choices.pick(&[940, 940, 700, 500]),
+            classic: choices.pick(&[100, 100, 800]),
+        }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) choices: Choices,
+    pub(crate) mood: Mood,
     pub(crate) scenario: Scenario,
     pub(crate) settings: Settings,
     /// Milliseconds since the start.
@@ -96,9 +137,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(choices: Choices, scenario: Scenario, trace: bool) -> World {
+    pub(crate) fn new(mut choices: Choices, scenario: Scenario, trace: bool) -> World {
+        let mood = Mood::of(&mut choices);
         let mut world = World {
             choices,
+            mood,
             scenario,
             settings: Settings::default(),
             now: 0,
@@ -161,7 +204,7 @@ impl World {
 
     /// How long a message is under way; none where it is lost.
     pub(crate) fn hop(&mut self) -> Option<u64> {
-        if self.faulty() && self.choices.fault(Fault::Loss, 80) {
+        if self.faulty() && self.choices.fault(Fault::Loss, self.mood.loss) {
             return None;
         }
         Some(self.delay())
@@ -169,11 +212,13 @@ impl World {
 
     /// How long a message that arrives is under way.
     pub(crate) fn delay(&mut self) -> u64 {
-        match self.choices.below(100) {
-            _ if self.scripted() => 1,
-            0..5 if self.faulty() => 200 + self.choices.below(3_000),
-            _ if self.faulty() => 1 + self.choices.below(40),
-            _ => 1 + self.choices.below(5),
+        if self.scripted() {
+            return 1;
+        }
+        match (self.faulty(), self.choices.permille(self.mood.late)) {
+            (true, true) => 200 + self.choices.below(3_000),
+            (true, false) => 1 + self.choices.below(40),
+            (false, _) => 1 + self.choices.below(5),
         }
     }
 
