@@ -215,7 +215,11 @@ impl World {
         node.turn_planned = false;
         let Some(lane) = &mut node.lane else { return };
         let mut out = Vec::new();
-        node.watch.most_open = lane.open() + inputs.len();
+        let brought = |input: &Input| match input {
+            Input::Loaded(slice, _) => slice.len(),
+            _ => 1,
+        };
+        node.watch.most_open = lane.open() + inputs.iter().map(brought).sum::<usize>();
         *self.figures.entry("inputs").or_default() += inputs.len() as u64;
         inputs.into_iter().for_each(|input| lane.handle(input, at, &mut out));
         lane.flush(at, &mut out);
