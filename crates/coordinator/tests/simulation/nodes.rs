@@ -215,10 +215,7 @@ impl World {
         node.turn_planned = false;
         let Some(lane) = &mut node.lane else { return };
         let mut out = Vec::new();
-        let brought = |input: &Input| match input {
-            Input::Loaded(slice, _) => slice.len(),
-            _ => 1,
-        };
+        let brought = |input: &Input| if let Input::Loaded(slice, _) = input { slice.len() } else { 1 };
         node.watch.most_open = lane.open() + inputs.iter().map(brought).sum::<usize>();
         *self.figures.entry("inputs").or_default() += inputs.len() as u64;
         inputs.into_iter().for_each(|input| lane.handle(input, at, &mut out));
