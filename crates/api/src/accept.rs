@@ -1,23 +1,14 @@
 //! From a request's body to what the coordinator is asked; every mistake is collected with its place.
-use crate::branch::{BadEndpoint, TIMEOUT_MS, TIMEOUT_MS_MAX, bounded, policy};
+use crate::branch::{TIMEOUT_MS, TIMEOUT_MS_MAX, bounded, policy};
 use crate::canonical;
+use crate::door::{Door, Faults};
 use crate::json::{Object, parse};
 use crate::names::mode_of;
-use crate::problem::{FieldError, Problem, ProblemCode};
+use crate::problem::{Problem, ProblemCode};
 use crate::submission::{Addition, Branch, Nothing, Submission, Written};
 use std::collections::HashSet;
 use std::sync::Arc;
-use unanim_engine::{BranchId, BranchSpec, Gid, Limits, Mode, Participant, RetryPolicy};
-
-/// What a request is judged by.
-pub struct Door<'a> {
-    /// What bounds one transaction.
-    pub limits: Limits,
-    /// Whom an endpoint's calls go to, if they may.
-    pub endpoint: &'a dyn Fn(&str) -> Result<Participant, BadEndpoint>,
-    /// The trace that the request belongs to, passed on to participants.
-    pub traceparent: Option<&'a str>,
-}
+use unanim_engine::{BranchId, BranchSpec, Gid, Mode, RetryPolicy};
 
 /// A submission that means something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,41 +27,6 @@ pub struct Accepted {
     pub start: bool,
     /// Its branches so far.
     pub branches: Vec<Arc<BranchSpec>>,
-}
-
-/// The mistakes of one request.
-#[derive(Default)]
-pub(crate) struct Faults(Vec<(ProblemCode, FieldError)>);
-
-impl Faults {
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(crate) fn add(
-        &mut self,
-        kind: ProblemCode,
-        pointer: impl Into<String>,
-        code: &'static str,
-        detail: impl Into<String>,
-    ) {
-        self.0.push((kind, FieldError { pointer: pointer.into(), code, detail: detail.into() }));
-    }
-
-    pub(crate) fn invalid(&mut self, pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) {
-        self.add(ProblemCode::InvalidRequest, pointer, code, detail);
-    }
-
-    /// All of the kind that is to be mended first.
-    fn judged(self) -> Result<(), Problem> {
-        match self.0.iter().map(|(kind, _)| *kind).min_by_key(|kind| kind.status()) {
-            None => Ok(()),
-            Some(first) => {
-                let errors = self.0.into_iter().filter(|(kind, _)| *kind == first).map(|(_, error)| error).collect();
-                Err(Problem::of_fields(first, errors))
-            }
-        }
-    }
 }
 
 /// Reads `POST /v1/transactions`.

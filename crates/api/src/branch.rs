@@ -1,5 +1,5 @@
 //! What a branch of a request means, and whether it may.
-use crate::accept::{Door, Faults};
+use crate::door::{BadEndpoint, Door, Faults};
 use crate::json::{Members, Object, escaped};
 use crate::problem::ProblemCode;
 use crate::submission::{Branch, Endpoints, Retry};
@@ -38,15 +38,6 @@ const RESERVED_HEADERS: [&str; 11] = [
     "transfer-encoding",
     "upgrade",
 ];
-
-/// Why an endpoint cannot be called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BadEndpoint {
-    /// No URL, or not of a kind that is called.
-    Invalid(String),
-    /// Not on the allow-list; names the setting.
-    NotAllowed(String),
-}
 
 impl Door<'_> {
     /// A branch under its id; what is wrong with it goes to `faults`.

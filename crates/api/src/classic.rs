@@ -1,5 +1,5 @@
 //! The JSON of the classic front door (wire/classic.md).
-use crate::branch::BadEndpoint;
+use crate::door::BadEndpoint;
 use crate::json::{Text, parse};
 use crate::problem::{FieldError, Problem, ProblemCode};
 use crate::transaction::written;

@@ -8,6 +8,7 @@ mod accept;
 mod branch;
 pub mod canonical;
 pub mod classic;
+mod door;
 pub mod inquiry;
 mod json;
 pub mod names;
@@ -16,11 +17,11 @@ mod submission;
 mod time;
 mod transaction;
 
-pub use accept::{Accepted, Door, branches, nothing, submission};
+pub use accept::{Accepted, branches, nothing, submission};
 pub use branch::{
-    BadEndpoint, CALL_TIMEOUT_MS, CALL_TIMEOUT_MS_MAX, HEADER_BYTES_MAX, REFUSED_STATUSES, RETRY_MS_MAX, TIMEOUT_MS,
-    TIMEOUT_MS_MAX,
+    CALL_TIMEOUT_MS, CALL_TIMEOUT_MS_MAX, HEADER_BYTES_MAX, REFUSED_STATUSES, RETRY_MS_MAX, TIMEOUT_MS, TIMEOUT_MS_MAX,
 };
+pub use door::{BadEndpoint, Door};
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use time::rfc3339;
 pub use transaction::{outcome_body, transaction_body};

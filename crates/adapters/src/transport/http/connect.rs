@@ -1,5 +1,6 @@
 //! From an origin to a connection: resolve, check the address, connect, and shake hands where it is TLS.
-use super::pool::{Origin, Pool};
+use super::origin::{Lookup, Origin};
+use super::pool::Pool;
 use crate::transport::endpoint::{Endpoint, Host, Scheme};
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
@@ -12,23 +13,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use unanim_engine::Failure;
 
-pub(super) use super::tls::Trust;
-
 /// How long what a name resolved to is used for further connections.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
-
-/// What is known of a name's addresses. One look-up per origin is under way at a time: each holds a thread.
-#[derive(Default)]
-pub(super) enum Lookup {
-    #[default]
-    Unknown,
-    /// Somebody asks; the others are told.
-    Running(Rc<Notify>),
-    /// Good until then.
-    Known(Instant, Rc<[SocketAddr]>),
-}
 
 /// A connection before HTTP.
 pub(super) enum Stream {

@@ -1,4 +1,5 @@
 //! What a name resolved to is looked at, whatever the list says of the name.
+use super::super::tls::Trust;
 use super::super::{HttpOptions, request::Renderer};
 use super::*;
 use crate::transport::AllowList;

@@ -2,7 +2,8 @@
 //! reply, and takes the next call or lies idle. No call needs a task, a channel or a waker of its own.
 use super::HttpOptions;
 use super::connect::{Stream, connect};
-use super::pool::{Counted, Job, Origin, Pool, Seat};
+use super::origin::{Counted, Job, Origin, Seat};
+use super::pool::Pool;
 use super::reply::{Answer, classify, status_decides};
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};

@@ -5,6 +5,7 @@
 mod connect;
 mod connection;
 mod figures;
+mod origin;
 mod pool;
 mod reply;
 mod request;
@@ -16,7 +17,8 @@ pub use request::{BadHeader, check_header};
 pub use tls::BadCaFile;
 
 use super::AllowList;
-use pool::{Job, Placed, Pool, Waiting};
+use origin::{Job, Waiting};
+use pool::{Placed, Pool};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;

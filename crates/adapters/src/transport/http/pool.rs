@@ -1,77 +1,24 @@
 //! Who is called, over which connections, and who waits for one.
 use super::HttpOptions;
-use super::connect::{Lookup, Trust};
 use super::figures::Figures;
+use super::origin::{Counted, Job, Origin, Seat, Spot, Waiting};
 use super::request::Renderer;
+use super::tls::Trust;
 use crate::transport::endpoint::Endpoint;
 use http::Uri;
 use http::header::HeaderValue;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::task::Waker;
 use tokio::time::Instant;
-use unanim_coordinator::{Call, CallId};
-use unanim_engine::{Failure, Reply};
+use unanim_coordinator::CallId;
+use unanim_engine::Reply;
 use unanim_node::ports::Replies;
 
 /// Connections that may lie idle, of all origins together.
 const IDLE_MAX: usize = 4_096;
 /// URLs whose parts are kept.
 const SPOTS_MAX: usize = 8_192;
-
-/// One call on its way. However its task ends, it is answered: the lane waits for that.
-pub(super) struct Job {
-    pub(super) call: Call,
-    pub(super) spot: Rc<Spot>,
-    /// When its time is up.
-    pub(super) deadline: Instant,
-    owed: Option<Replies>,
-}
-
-impl Job {
-    pub(super) fn new(call: Call, replies: Replies, spot: Rc<Spot>, deadline: Instant) -> Job {
-        Job { call, spot, deadline, owed: Some(replies) }
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        if let Some(replies) = self.owed.take() {
-            replies.deliver(self.call.id.clone(), Reply::unknown(Failure::Reset));
-        }
-    }
-}
-
-/// A URL, taken apart once.
-pub(super) struct Spot {
-    pub(super) origin: Rc<Origin>,
-    /// What the request line says.
-    pub(super) uri: Uri,
-    /// The path without its last slash: what the small protocol's paths hang on.
-    pub(super) base: Box<str>,
-}
-
-/// Scheme, host and port, and the connections there.
-pub(super) struct Origin {
-    pub(super) endpoint: Endpoint,
-    pub(super) host_header: HeaderValue,
-    pub(super) lookup: RefCell<Lookup>,
-    /// The one that was used last is taken first, so that those too many grow old.
-    idle: RefCell<Vec<Rc<Seat>>>,
-    connections: Cell<usize>,
-    waiting: RefCell<VecDeque<Rc<Waiting>>>,
-}
-
-/// Where an idle connection's next call is left.
-#[derive(Default)]
-pub(super) struct Seat {
-    job: RefCell<Option<Job>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-/// A call for which there may be no more connections.
-pub(super) struct Waiting(RefCell<Option<Job>>);
 
 /// What becomes of a call.
 pub(super) enum Placed {
@@ -219,57 +166,5 @@ impl Pool {
 
     pub(super) fn idle(&self) -> usize {
         self.idle.get()
-    }
-}
-
-impl Origin {
-    /// The call that has waited longest, if any still does.
-    pub(super) fn next_waiting(&self) -> Option<Job> {
-        let mut waiting = self.waiting.borrow_mut();
-        while let Some(next) = waiting.pop_front() {
-            if let Some(job) = next.take() {
-                return Some(job);
-            }
-        }
-        None
-    }
-}
-
-/// Counts a connection that [`Pool::place`] has asked for until it has ended, however that may be.
-pub(super) struct Counted(pub(super) Rc<Origin>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections.set(self.0.connections.get() - 1);
-    }
-}
-
-impl Waiting {
-    /// Whoever comes first has the call.
-    pub(super) fn take(&self) -> Option<Job> {
-        self.0.borrow_mut().take()
-    }
-}
-
-impl Seat {
-    /// The call that was left here.
-    pub(super) fn take(&self) -> Option<Job> {
-        self.job.borrow_mut().take()
-    }
-
-    /// Who is to be woken when one is.
-    pub(super) fn register(&self, waker: &Waker) {
-        let mut known = self.waker.borrow_mut();
-        match &mut *known {
-            Some(known) => known.clone_from(waker),
-            None => *known = Some(waker.clone()),
-        }
-    }
-
-    fn wake(&self) {
-        let waker = self.waker.borrow().clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
 }

@@ -1,5 +1,5 @@
 //! What a call looks like on the wire.
-use super::pool::Spot;
+use super::origin::Spot;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};

@@ -1,7 +1,7 @@
 //! Calls as they leave.
 use super::super::pool::Pool;
 use super::super::tls::Trust;
-use super::super::{HttpOptions, pool::Spot};
+use super::super::{HttpOptions, origin::Spot};
 use super::*;
 use http_body_util::BodyExt;
 use std::rc::Rc;
