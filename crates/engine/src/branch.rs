@@ -182,8 +182,6 @@ pub struct Branch {
     pub(crate) failures: u32,
     /// A call of this round has ended.
     pub(crate) heard: bool,
-    /// Loaded without a vote where votes were asked for: an earlier owner's call may still be on its way to it.
-    pub(crate) in_doubt: bool,
     /// How the last call ended.
     pub last: Option<LastReply>,
 }
@@ -199,7 +197,6 @@ impl Branch {
             attempts: 0,
             failures: 0,
             heard: false,
-            in_doubt: false,
             last: None,
         }
     }

@@ -145,13 +145,13 @@ fn call_round(txn: &mut Transaction, now: Timestamp, effects: &mut Vec<Effect>) 
 }
 
 /// A classic participant keeps no tombstones, and an earlier owner's `prepare` may still be on its way to it, whatever
-/// it has told this one: after a load, its first `rollback` waits for as long as such a call may take.
+/// it has voted since: after a load, its first `rollback` waits for as long as such a call may take.
 fn call_or_wait(txn: &mut Transaction, op: Op, index: BranchIndex, now: Timestamp, effects: &mut Vec<Effect>) {
-    let branch = &txn.branches[index as usize];
-    let in_doubt = op.is_backward() && branch.spec.dialect == Dialect::Classic && branch.in_doubt;
-    let until = txn.loaded_at.map(|at| at.after(u64::from(branch.spec.call_timeout_ms)));
+    let spec = &txn.branches[index as usize].spec;
+    let may_be_late = op.is_backward() && spec.dialect == Dialect::Classic;
+    let until = txn.in_doubt_since.map(|at| at.after(u64::from(spec.call_timeout_ms)));
     match until {
-        Some(until) if in_doubt && until > now => ask_again(txn, index, until),
+        Some(until) if may_be_late && until > now => ask_again(txn, index, until),
         Some(_) | None => call(txn, op, index, effects),
     }
 }

@@ -67,7 +67,8 @@ pub struct Transaction {
     names: BTreeMap<BranchId, BranchIndex>,
     pub(crate) round: Option<Round>,
     pub(crate) again: BTreeSet<(Timestamp, BranchIndex)>,
-    pub(crate) loaded_at: Option<Timestamp>,
+    /// When it was loaded, where earlier owners may have called its branches: such a call may still be on its way.
+    pub(crate) in_doubt_since: Option<Timestamp>,
     unsaved: Vec<HistoryEvent>,
 }
 
@@ -93,7 +94,7 @@ impl Transaction {
             names: BTreeMap::new(),
             round: None,
             again: BTreeSet::new(),
-            loaded_at: None,
+            in_doubt_since: None,
             unsaved: Vec::new(),
         };
         txn.begin_with(body.branches.iter().cloned());
@@ -104,9 +105,7 @@ impl Transaction {
     pub fn load(body: &Body, history: impl IntoIterator<Item = HistoryEvent>, now: Timestamp) -> Transaction {
         let mut txn = Transaction::new(body);
         history.into_iter().for_each(|event| txn.apply(&event));
-        let asked = txn.asked;
-        txn.branches.iter_mut().for_each(|branch| branch.in_doubt = asked && branch.vote.is_none());
-        txn.loaded_at = Some(now);
+        txn.in_doubt_since = txn.asked.then_some(now);
         txn
     }
 
