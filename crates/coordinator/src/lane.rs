@@ -7,10 +7,11 @@ use crate::keyed::{HashKey, Map, Set};
 use crate::open::{Open, Slot};
 use crate::plant::{Bug, Plant, overtake};
 use crate::record::{Record, Standing, encode};
-use crate::request::{Admission, Call, CallId, Input, Output, Saved, Settings};
+use crate::request::{Admission, Alert, Call, CallId, Input, Output, Saved, Settings};
 use crate::timers::Timers;
 use unanim_engine::{
-    Body, Durability, Effect, Event, Failure, Gid, Outcome, Phase, Rejection, Reply, Timestamp, Transaction, step,
+    Body, BranchIndex, Durability, Effect, Event, Failure, Gid, Outcome, Phase, Rejection, Reply, Timestamp,
+    Transaction, step,
 };
 
 /// Due transactions that one `Due` wakes, so that a load of many does not block the lane.
@@ -170,7 +171,7 @@ impl Lane {
         let event = self.plant.event(event);
         let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return Ok(()) };
         let mut effects = std::mem::take(&mut self.effects);
-        let before = (open.txn.stuck, open.txn.finished(), open.txn.branches.len());
+        let before = Before::of(&open.txn, &event);
         let stepped = step(&mut open.txn, event, &self.settings.transaction, now, &mut effects);
         let mut durability = match stepped {
             Ok(durability) => durability,
@@ -185,7 +186,7 @@ impl Lane {
         if self.plant.has(Bug::OvertakeInFlight) {
             overtake(&mut open.txn, &mut effects);
         }
-        self.count(gid, before);
+        self.count(gid, &before, out);
         self.changed(gid, durability, now, out);
         for Effect::Call { branch, op, attempt } in effects.drain(..) {
             let open = self.entry(gid);
@@ -202,10 +203,19 @@ impl Lane {
         Ok(())
     }
 
-    fn count(&mut self, gid: &Gid, (was_stuck, was_finished, branches): (bool, bool, usize)) {
+    fn count(&mut self, gid: &Gid, before: &Before, out: &mut Vec<Output>) {
         let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return };
-        match (was_stuck, open.txn.stuck) {
-            (false, true) => self.figures.stuck += 1,
+        let Before { stuck, finished, branches, reporting } = *before;
+        if let Some(branch) = reporting.and_then(|index| open.txn.branches.get(index as usize))
+            && let Some(heuristic) = branch.heuristic
+        {
+            out.push(Output::Alert(gid.clone(), Alert::Heuristic(branch.spec.id.clone(), heuristic)));
+        }
+        match (stuck, open.txn.stuck) {
+            (false, true) => {
+                self.figures.stuck += 1;
+                out.push(Output::Alert(gid.clone(), Alert::Stuck(open.txn.phase)));
+            }
             (true, false) => self.figures.stuck -= 1,
             (true, true) | (false, false) => {}
         }
@@ -215,7 +225,7 @@ impl Lane {
             open.unsaved_bytes += more;
             self.figures.open_bytes += more;
         }
-        if !was_finished && open.txn.finished() {
+        if !finished && open.txn.finished() {
             match open.txn.outcome() {
                 Some(Outcome::Committed) => self.figures.committed += 1,
                 Some(Outcome::Aborted) | None => self.figures.aborted += 1,
@@ -342,6 +352,31 @@ impl Lane {
         match self.slots.get_mut(gid) {
             Some(Slot::Open(open)) => open,
             Some(Slot::Finding(_)) | None => panic!("{gid:?} was just seen open"),
+        }
+    }
+}
+
+/// What is compared after a step.
+struct Before {
+    stuck: bool,
+    finished: bool,
+    branches: usize,
+    /// The branch that reports to have finished on its own, where it had not before.
+    reporting: Option<BranchIndex>,
+}
+
+impl Before {
+    fn of(txn: &Transaction, event: &Event) -> Before {
+        let reporting = match event {
+            Event::Replied { branch, reply: Reply::Heuristic(_), .. } => Some(*branch),
+            Event::Replied { .. } | Event::Joined(_) | Event::Requested(..) | Event::Woke => None,
+        };
+        let had_none = |index: &BranchIndex| txn.branches.get(*index as usize).is_some_and(|b| b.heuristic.is_none());
+        Before {
+            stuck: txn.stuck,
+            finished: txn.finished(),
+            branches: txn.branches.len(),
+            reporting: reporting.filter(had_none),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Many transactions, purely: the lane.
 //!
 //! [`Lane::handle`] takes everything that is ready, one input at a time, then [`Lane::flush`] cuts one batch. "Save,
-//! then act" lives here and nowhere else ([`batch`]). There is no clock, no thread, no randomness and no await: a
+//! then act" lives here and nowhere else (`batch.rs`). There is no clock, no thread, no randomness and no await: a
 //! simulation runs this code, not a copy.
 
 mod batch;
@@ -26,7 +26,7 @@ pub use lane::Lane;
 pub use plant::Bug;
 pub use record::{Corrupt, Record, Standing, Stored};
 pub use request::{
-    Admission, Answer, BatchLimits, Begin, Call, CallId, Found, Input, Loading, Output, Refusal, Request, Saved,
+    Admission, Alert, Answer, BatchLimits, Begin, Call, CallId, Found, Input, Loading, Output, Refusal, Request, Saved,
     Settings, Ticket, Wait,
 };
 pub use view::{BranchView, ReasonView, View};

@@ -2,7 +2,8 @@
 use crate::{Batch, Stored, View};
 use std::sync::Arc;
 use unanim_engine::{
-    BranchId, BranchIndex, BranchSpec, Decision, Gid, Limits, Mode, Op, Outcome, Participant, Phase, Reply, RetryPolicy,
+    BranchId, BranchIndex, BranchSpec, Decision, Gid, Heuristic, Limits, Mode, Op, Outcome, Participant, Phase, Reply,
+    RetryPolicy,
 };
 
 /// A request that is owed exactly one [`Answer`].
@@ -14,8 +15,8 @@ pub struct Ticket(pub u64);
 pub enum Request {
     /// Begin it; answered with the transaction.
     Begin(Box<Begin>),
-    /// Add branches; answered with the transaction.
-    Join(Vec<Arc<BranchSpec>>),
+    /// Add branches; answered with the transaction, when this is reached; at once without.
+    Join(Vec<Arc<BranchSpec>>, Option<Wait>),
     /// Commit or roll back; answered with the transaction.
     Decide {
         /// Which.
@@ -168,6 +169,17 @@ pub enum Output {
     Answer(Ticket, Answer),
     /// Look this gid up and hand in what was found. The read must begin after this output.
     Find(Gid),
+    /// Tell people; nothing waits for it, and nothing is handed in.
+    Alert(Gid, Alert),
+}
+
+/// What people should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alert {
+    /// It has been open in this phase for too long.
+    Stuck(Phase),
+    /// This branch has finished on its own.
+    Heuristic(BranchId, Heuristic),
 }
 
 /// What is said to whoever asked.

@@ -113,7 +113,7 @@ impl Lane {
             Request::Begin(begin) => self.begin(ticket, gid, *begin, now, out),
             // Presumed abort: the store was asked, and nobody ever promised anything about this gid.
             Request::Inquire(Some(_)) => out.push(Output::Answer(ticket, Answer::Outcome(Some(Outcome::Aborted)))),
-            Request::Join(_) | Request::Decide { .. } | Request::Read | Request::Inquire(None) => {
+            Request::Join(..) | Request::Decide { .. } | Request::Read | Request::Inquire(None) => {
                 refuse(ticket, Refusal::NotFound, out);
             }
         }
@@ -160,11 +160,11 @@ impl Lane {
                 }
                 self.wait_or_tell(ticket, gid, begin.wait, now, out);
             }
-            Request::Join(_) if self.admission == Admission::DiskFull => {
+            Request::Join(..) if self.admission == Admission::DiskFull => {
                 self.tell_refusal(ticket, gid, Refusal::NotAdmitted(Admission::DiskFull), now, out);
             }
-            Request::Join(branches) => match self.join(gid, branches, now, out) {
-                Ok(()) => self.wait_or_tell(ticket, gid, None, now, out),
+            Request::Join(branches, wait) => match self.join(gid, branches, now, out) {
+                Ok(()) => self.wait_or_tell(ticket, gid, wait, now, out),
                 Err(refusal) => self.tell_refusal(ticket, gid, refusal, now, out),
             },
             Request::Decide { decision, branches, timeout_ms, wait } => {

@@ -1,12 +1,12 @@
 //! The gates, one at a time: exact outputs of a lane that is handed one input after the other.
 use std::sync::Arc;
 use unanim_coordinator::{
-    Admission, Answer, Batch, Begin, Call, Found, Input, Lane, Loading, Output, Refusal, Request, Saved, Settings,
-    Standing, Stored, Ticket, View, Wait,
+    Admission, Alert, Answer, Batch, Begin, Call, Found, Input, Lane, Loading, Output, Refusal, Request, Saved,
+    Settings, Standing, Stored, Ticket, View, Wait,
 };
 use unanim_engine::{
-    BranchId, BranchSpec, Decision, Dialect, Failure, Gid, Mode, Op, Outcome, Participant, Phase, Reply, RetryPolicy,
-    Target, Timestamp,
+    BranchId, BranchSpec, Decision, Dialect, Failure, Gid, Heuristic, Mode, Op, Outcome, Participant, Phase, Reply,
+    RetryPolicy, Target, Timestamp,
 };
 
 const FENCE: u64 = 7;
@@ -356,6 +356,26 @@ fn a_slice_that_was_read_before_the_end_does_not_bring_a_finished_one_back() {
     assert_eq!(b.lane.open(), 0);
     b.handle(Input::Loaded(vec![stored(&[&first], "t")], Loading::More));
     assert_eq!((b.lane.open(), b.lane.next_due()), (0, None));
+}
+
+#[test]
+fn people_are_told_once_what_they_should_look_at() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a"], true, None));
+    b.cut().expect("begun");
+    let prepare = split(b.applied()).0.remove(0);
+    b.reply(&prepare, Reply::Ok);
+    b.cut().expect("decided");
+    let commit = split(b.applied()).0.remove(0);
+    b.reply(&commit, Reply::unknown(Failure::Timeout));
+    b.now = b.now.after(60_000);
+    let (mut commits, alerts) = split(b.handle(Input::Due));
+    assert_eq!(alerts, [Output::Alert(gid("t"), Alert::Stuck(Phase::Committing))]);
+    assert_eq!(b.lane.figures().stuck, 1);
+    let alerts = b.reply(&commits.remove(0), Reply::Heuristic(Heuristic::Rollback));
+    let name = BranchId::new("a").expect("a name");
+    assert_eq!(alerts, [Output::Alert(gid("t"), Alert::Heuristic(name, Heuristic::Rollback))]);
+    assert_eq!((b.lane.figures().stuck, b.lane.figures().heuristics), (0, 1));
 }
 
 #[test]

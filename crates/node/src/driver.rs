@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use unanim_coordinator::{Batch, Found, Input, Lane, Loading, Output, Saved, Settings, Standing, Stored};
+use unanim_coordinator::{Alert, Batch, Found, Input, Lane, Loading, Output, Saved, Settings, Standing, Stored};
 use unanim_engine::{Gid, Timestamp};
 
 /// Open transactions that are read at once while loading.
@@ -194,6 +194,12 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
                 }
                 Output::Call(call) => self.transport.call(call, &self.replies),
                 Output::Answer(ticket, answer) => self.shared.answer(ticket, answer),
+                Output::Alert(gid, Alert::Stuck(phase)) => {
+                    tracing::warn!(%gid, ?phase, "stuck: open in one phase for too long, and asked on");
+                }
+                Output::Alert(gid, Alert::Heuristic(branch, how)) => {
+                    tracing::warn!(%gid, %branch, ?how, "a participant has finished on its own: a person must compare");
+                }
                 Output::Find(gid) => self.finds.push(Box::pin(find(self.store.clone(), gid))),
             }
         }

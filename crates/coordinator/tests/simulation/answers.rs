@@ -74,7 +74,7 @@ impl World {
                 ensure(!begin.start || view.phase != Phase::Active, "it was not started")?;
                 begin.wait
             }
-            Request::Join(specs) => return ensure(listed(specs), "the branch is not stored"),
+            Request::Join(specs, _) => return ensure(listed(specs), "the branch is not stored"),
             Request::Decide { decision, branches, wait, .. } => {
                 ensure(listed(branches), "the branch is not stored")?;
                 ensure(view.phase != Phase::Active, "nothing was decided")?;
@@ -196,7 +196,7 @@ impl World {
 fn specs(request: &Request) -> &[Arc<BranchSpec>] {
     match request {
         Request::Begin(begin) => &begin.branches,
-        Request::Join(specs) | Request::Decide { branches: specs, .. } => specs,
+        Request::Join(specs, _) | Request::Decide { branches: specs, .. } => specs,
         Request::Read | Request::Inquire(_) => &[],
     }
 }

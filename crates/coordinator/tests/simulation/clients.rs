@@ -107,7 +107,7 @@ impl World {
         let script = match small {
             Small::Yes | Small::No | Small::Rollback | Small::Classic => vec![begin(&[b0, b1], true)],
             Small::OnePhase => vec![begin(&[b0], true)],
-            Small::Steps => vec![begin(&[b0], false), Request::Join(vec![b1]), commit],
+            Small::Steps => vec![begin(&[b0], false), Request::Join(vec![b1], None), commit],
         };
         self.clients.push(Client { gid: name, script, at: 0, later: 0, gone: false, ended: false });
         self.at(200, Event::ClientStep(0));
@@ -159,7 +159,7 @@ impl World {
                 let joined = self.choices.below((branches.len() - first) as u64 + 1) as usize;
                 let (first, rest) = branches.split_at(first);
                 let begin = Request::Begin(Box::new(begun(first, false)));
-                let joins = rest[..joined].iter().map(|spec| Request::Join(vec![spec.clone()]));
+                let joins = rest[..joined].iter().map(|spec| Request::Join(vec![spec.clone()], None));
                 [begin].into_iter().chain(joins).chain([decide(&rest[joined..])]).collect()
             }
             // As the classic door does: a gid of its own, everything else with the wish.
@@ -312,9 +312,9 @@ impl World {
             4..6 => (name, Request::Inquire(None)),
             6..8 => (name, Request::Inquire(Some(branch_id("b0")))),
             8 => (name, Request::Inquire(Some(branch_id("never joined")))),
-            9..11 => (name, Request::Join(vec![other])),
-            11 => (name, Request::Join(many)),
-            12 => (name, Request::Join(vec![large])),
+            9..11 => (name, Request::Join(vec![other], None)),
+            11 => (name, Request::Join(many, None)),
+            12 => (name, Request::Join(vec![large], None)),
             13 => (name, commit(vec![])),
             14 => (name, rollback),
             15 => (

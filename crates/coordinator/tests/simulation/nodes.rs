@@ -278,6 +278,7 @@ impl World {
                     self.send(Event::Answer { asked: delivery.asked, answer });
                 }
             }
+            Output::Alert(..) => self.count("alerts"),
             Output::Find(gid) => {
                 self.nodes[place.node].finds += 1;
                 let ms = self.delay();

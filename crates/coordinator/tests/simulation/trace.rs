@@ -24,7 +24,7 @@ fn brief_request(request: &Request) -> String {
         Request::Begin(b) => {
             format!("Begin start={} fresh={} wait={:?} [{}]", b.start, b.fresh, b.wait, names(&b.branches))
         }
-        Request::Join(specs) => format!("Join [{}]", names(specs)),
+        Request::Join(specs, _) => format!("Join [{}]", names(specs)),
         Request::Decide { decision, branches, wait, timeout_ms } => {
             format!("{decision:?} wait={wait:?} timeout={timeout_ms:?} [{}]", names(branches))
         }
@@ -65,5 +65,6 @@ pub(crate) fn brief_output(output: &Output) -> String {
         }
         Output::Answer(ticket, answer) => format!("{ticket:?} {answer:?}"),
         Output::Find(gid) => format!("Find {gid}"),
+        Output::Alert(gid, alert) => format!("Alert {gid} {alert:?}"),
     }
 }

@@ -16,7 +16,7 @@ pub struct ServeArgs {
     /// Address to listen on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "HOST:PORT", help_heading = "Network")]
     pub listen: Option<String>,
-    /// URL under which participants and clients reach this coordinator [default: http://<listen>]
+    /// URL under which participants and clients reach this coordinator [default: http:// and --listen]
     #[arg(long, value_name = "URL", help_heading = "Network")]
     pub public_url: Option<String>,
     /// Certificate chain, PEM: serve HTTPS

@@ -2,18 +2,13 @@
 use super::{Patience, check_content_type, transaction};
 use crate::app::App;
 use crate::doors::refusal::problem;
-use crate::doors::wait::{ask, ask_within, reached};
+use crate::doors::wait::{ask, ask_within};
 use crate::http::{Reply, read_body, traceparent};
 use hyper::Request as HttpRequest;
 use hyper::body::{Bytes, Incoming};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 use unanim_api::{Problem, ProblemCode, branches, nothing};
 use unanim_coordinator::{Answer, Request, View};
 use unanim_engine::{BranchId, Decision, Gid, Outcome, ReasonCode};
-
-/// How often a client that adds branches and waits is looked after: it waits for what somebody else will ask for.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(in crate::doors) async fn add(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
     let (head, body) = request.into_parts();
@@ -27,14 +22,12 @@ pub(in crate::doors) async fn add(app: &App, gid: Gid, request: HttpRequest<Inco
     let place = |id: &BranchId| {
         ids.iter().position(|known| known == id).map_or_else(|| "/branches".into(), |at| format!("/branches/{at}"))
     };
-    let until = Instant::now() + patience.limit;
-    let mut view = viewed(&gid, ask(app, &gid, Request::Join(added)).await, place)?;
-    if let Some(wait) = patience.wait {
-        while !reached(&view, wait) && Instant::now() < until && !app.hurry.is_called() {
-            sleep(LOOK_EVERY.min(until - Instant::now())).await;
-            view = viewed(&gid, ask(app, &gid, Request::Read).await, place)?;
-        }
-    }
+    let join = Request::Join(added, patience.wait);
+    let answer = match patience.wait {
+        Some(_) => ask_within(app, &gid, join, Some(patience.limit)).await,
+        None => ask(app, &gid, join).await,
+    };
+    let view = viewed(&gid, answer, place)?;
     Ok(transaction(&view, patience.wait))
 }
 
