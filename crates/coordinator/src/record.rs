@@ -1,6 +1,6 @@
 //! What a store keeps of a transaction: its body, written once, and its history, appended batch by batch.
 use crate::Batch;
-use unanim_engine::{Body, Gid, HistoryEvent, Phase, Timestamp};
+use unanim_engine::{Body, Gid, HistoryEvent, Phase, Timestamp, Transaction};
 
 /// The first byte of every body and every change; a later format has another.
 const VERSION: u8 = 1;
@@ -77,19 +77,23 @@ pub enum Corrupt {
     /// Not what was written.
     #[error("unreadable: {0}")]
     Unreadable(String),
+    /// An event that cannot follow from those before it.
+    #[error("event {0} cannot have happened")]
+    Impossible(u64),
 }
 
 impl Stored {
     /// Reads a body and the changes in the order of their keys.
     ///
     /// # Errors
-    /// Another format, or bytes that are none.
+    /// Another format, bytes that are none, or a history that cannot have happened.
     pub fn decode<'a>(body: &[u8], changes: impl IntoIterator<Item = &'a [u8]>) -> Result<Stored, Corrupt> {
         let body = decode(body)?;
         let mut history = Vec::new();
         for change in changes {
             history.extend(decode::<Vec<HistoryEvent>>(change)?);
         }
+        Transaction::check(&body, &history).map_err(Corrupt::Impossible)?;
         Ok(Stored { body, history })
     }
 }

@@ -8,6 +8,7 @@
 //! body gives the same transaction again; a decision never changes; a reply that says nothing is never a refusal.
 
 mod branch;
+mod check;
 mod durability;
 mod effect;
 mod event;

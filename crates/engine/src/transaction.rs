@@ -102,6 +102,9 @@ impl Transaction {
     }
 
     /// A transaction as its body and its history say. Every call that the history does not exclude counts as made.
+    ///
+    /// # Panics
+    /// When the history cannot have happened: see [`Transaction::check`].
     pub fn load(body: &Body, history: impl IntoIterator<Item = HistoryEvent>, now: Timestamp) -> Transaction {
         let mut txn = Transaction::new(body);
         history.into_iter().for_each(|event| txn.apply(&event));
@@ -169,7 +172,7 @@ impl Transaction {
     }
 
     /// The one place where what is durable changes: from a step as from a load.
-    fn apply(&mut self, event: &HistoryEvent) {
+    pub(crate) fn apply(&mut self, event: &HistoryEvent) {
         self.seq += 1;
         match &event.what {
             Recorded::BranchAdded(spec) => self.push(spec.clone()),

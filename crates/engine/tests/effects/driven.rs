@@ -208,6 +208,7 @@ impl Driven {
 
     /// What was recorded gives the same transaction again, in all that is durable.
     fn check_fold(&self) {
+        assert_eq!(Transaction::check(&self.body, &self.history), Ok(()));
         let again = Transaction::load(&self.body, self.history.iter().cloned(), self.now);
         let durable = |t: &Transaction| {
             let at = (t.deadline_at, t.entered_at, t.decided_at, t.finished_at);

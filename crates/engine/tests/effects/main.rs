@@ -1,5 +1,6 @@
 //! The exact effects, durability and history events of every step.
 
+mod checked;
 mod deadlines;
 mod driven;
 mod heuristics;
