@@ -5,6 +5,7 @@ mod coordinator;
 mod demo;
 mod duration;
 mod http;
+mod output;
 mod participant;
 mod tx;
 
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
         Err(told) => return explain(&told),
     };
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
-        eprintln!("unanim: another TLS provider is there already");
+        output::complain("unanim: another TLS provider is there already");
         return ExitCode::FAILURE;
     }
     let ended = match command {
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => completions(shell),
     };
     ended.unwrap_or_else(|error| {
-        eprintln!("unanim: {error:#}");
+        output::explain(&error);
         ExitCode::FAILURE
     })
 }
@@ -89,15 +90,14 @@ fn main() -> ExitCode {
 /// Help and version are what was asked for. A mistake is an error like any other: 2, as clap has it, would say that a
 /// submitted transaction aborted.
 fn explain(told: &clap::Error) -> ExitCode {
-    // Without anybody who reads it there is nobody to tell.
-    let _ = told.print();
-    if told.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    let printed = told.print();
+    if told.use_stderr() || printed.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "unanim", &mut script);
-    std::io::Write::write_all(&mut std::io::stdout(), &script)?;
+    output::print(&String::from_utf8(script)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

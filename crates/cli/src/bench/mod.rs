@@ -71,9 +71,10 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let plan = load::Plan { url: args.url, door: args.door, clients: args.clients, warmup, measure, pid: args.pid };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(load::run(&plan, &participants))?;
-    match args.json {
-        true => println!("{}", report::json(&plan, &result)),
-        false => print!("{}", report::text(&plan, &result)),
-    }
+    let shown = match args.json {
+        true => format!("{}\n", report::json(&plan, &result)),
+        false => report::text(&plan, &result),
+    };
+    crate::output::print(&shown)?;
     Ok(if result.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

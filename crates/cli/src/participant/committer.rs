@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::faults::{CrashAfter, crash};
 use super::ledger::{Books, Call, Doubt, Ledger, Verb, Verdict, now_ms};
+use crate::output;
 
 const QUEUE_MAX: usize = 4096;
 const BATCH_MAX: usize = 1024;
@@ -69,7 +70,7 @@ impl Committer {
         let mut batch = Vec::new();
         while commands.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
             if let Err(error) = self.handle(&mut batch) {
-                eprintln!("{}: the books cannot be written: {error}", self.name);
+                output::complain(format_args!("{}: the books cannot be written: {error}", self.name));
                 std::process::exit(BROKEN_STORE);
             }
         }
@@ -116,6 +117,7 @@ impl Committer {
 /// A second phase that contradicts the books means that a promise was broken somewhere: say so where people look.
 fn complain(name: &str, call: &Call, verdict: &Verdict) {
     if let (Verb::Commit | Verb::Rollback, Verdict::Conflict(why)) = (call.verb, verdict) {
-        eprintln!("{name}: CONTRADICTION: {:?} of {:?}, branch {:?}: {why}", call.verb, call.gid, call.branch);
+        let Call { verb, gid, branch, .. } = call;
+        output::complain(format_args!("{name}: CONTRADICTION: {verb:?} of {gid:?}, branch {branch:?}: {why}"));
     }
 }

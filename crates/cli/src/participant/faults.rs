@@ -57,7 +57,7 @@ impl FromStr for CrashAfter {
 
 /// Dies on the spot: nothing is flushed, closed or answered.
 pub(super) fn crash(name: &str) {
-    eprintln!("{name}: told to crash now");
+    crate::output::complain(format_args!("{name}: told to crash now"));
     let _ = kill_process(getpid(), Signal::KILL);
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::committer::Desk;
 use super::ledger::{Call, Doubt, Verb};
 use crate::http::{Client, Reply};
+use crate::output;
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the books are looked through, whatever `--inquire-after` says.
@@ -42,7 +43,7 @@ async fn settle(name: String, desk: Desk, client: Client, doubt: Doubt) {
     let Doubt { gid, branch, inquiry: Some(url) } = doubt else { return };
     let Ok(reply) = client.get(&url, ASK_TIMEOUT).await else { return };
     let Some(verb) = told(&reply) else { return };
-    eprintln!("{name}: asked about {gid:?}, was told: {verb:?}");
+    output::complain(format_args!("{name}: asked about {gid:?}, was told: {verb:?}"));
     desk.call(Call { verb, gid, branch, inquiry: None, work: None }).await;
 }
 

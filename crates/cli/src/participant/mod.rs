@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::faults::{CrashAfter, Fail, Faults};
 use self::ledger::{AMOUNT_MAX, Ledger, Work};
 use self::service::Service;
-use crate::duration;
+use crate::{duration, output};
 
 pub(crate) use self::ledger::Books;
 
@@ -107,7 +107,7 @@ async fn serve(args: ParticipantArgs) -> anyhow::Result<()> {
 
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    println!("listening on http://{address}");
+    output::print(&format!("listening on http://{address}\n"))?;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {

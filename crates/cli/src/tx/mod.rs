@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use self::submission::Submission;
 use crate::coordinator::{Coordinator, Transaction, Wait};
+use crate::output;
 
 /// Exit codes of `tx submit`, beside 0 for committed and 1 for an error.
 const ABORTED: u8 = 2;
@@ -108,9 +109,13 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     // Whoever loses the answer can still ask by the gid, so it must not get lost with it.
     let answer = answer.with_context(|| format!("transaction {:?}", submission.gid))?;
     let transaction: Transaction = answer.parse()?;
-    match args.json {
-        true => println!("{}", answer.text().trim_end()),
-        false => print!("{}", show::submitted(&transaction, began.elapsed())),
+    let shown = match args.json {
+        true => format!("{}\n", answer.text().trim_end()),
+        false => show::submitted(&transaction, began.elapsed()),
+    };
+    // What became of the transaction does not depend on who can be told: the exit code says it all the same.
+    if let Err(unwritten) = output::print(&shown) {
+        output::explain(&unwritten.into());
     }
     Ok(match transaction.outcome.as_str() {
         "committed" => ExitCode::SUCCESS,
@@ -122,10 +127,11 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
 async fn get(args: GetArgs) -> anyhow::Result<ExitCode> {
     let answer = connect(&args.server)?.get(&args.gid).await;
     let answer = answer.with_context(|| format!("transaction {:?}", args.gid))?;
-    match args.json {
-        true => println!("{}", answer.text().trim_end()),
-        false => print!("{}", show::transaction(&answer.parse()?)),
-    }
+    let shown = match args.json {
+        true => format!("{}\n", answer.text().trim_end()),
+        false => show::transaction(&answer.parse()?),
+    };
+    output::print(&shown)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod fake;
 mod help;
+mod output;
 mod participant;
 mod support;
 mod tx;

@@ -28,7 +28,7 @@ fn tx(server: &str, args: &[&str], input: &str) -> Ran {
     Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-fn view(outcome: &str) -> String {
+pub(crate) fn view(outcome: &str) -> String {
     json!({"gid": "order-17", "mode": "two_phase", "phase": outcome, "outcome": outcome, "reason": null, "stuck": false,
            "branches": [{"id": "a", "participant": "http://127.0.0.1:1", "state": "done", "op": "commit", "attempts": 2,
                          "last": {"at": "2026-11-21T11:59:59Z", "code": "ok"}, "next_at": null}]})
