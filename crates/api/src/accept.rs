@@ -48,13 +48,13 @@ pub fn submission(body: &[u8], door: &Door<'_>) -> Result<Accepted, Problem> {
     }
     let timeout_ms = bounded("", "timeout_ms", from.timeout_ms, TIMEOUT_MS, TIMEOUT_MS_MAX, &mut faults);
     let retry = RetryPolicy::default();
-    let retry = from.retry.as_ref().map_or(retry, |given| policy("", given, retry, &mut faults));
+    let retry = from.retry.as_ref().map_or(retry, |given| policy("", given, &mut faults).over(retry));
     let start = from.start.unwrap_or(true);
     if start && given.is_empty() {
         faults.invalid("/branches", "required", "at least one branch is needed, unless start is false");
     }
     let ids = ids(given, true, &mut faults);
-    let mut branches = door.all(given, ids, retry, &mut faults);
+    let mut branches = door.all(given, ids, &mut faults);
     faults.judged()?;
     if !start {
         with_digests(text(body), &mut branches);
@@ -63,7 +63,7 @@ pub fn submission(body: &[u8], door: &Door<'_>) -> Result<Accepted, Problem> {
     Ok(Accepted { gid, mode, digest, timeout_ms, retry, start, branches: branches.into_iter().map(Arc::new).collect() })
 }
 
-/// Reads `POST /v1/transactions/{gid}/branches`; `retry` is left to the transaction unless a branch has its own.
+/// Reads `POST /v1/transactions/{gid}/branches`.
 ///
 /// # Errors
 /// As of [`submission`]; and a branch without an id, since it could not be told from a second one when it is sent again.
@@ -75,7 +75,7 @@ pub fn branches(body: &[u8], door: &Door<'_>) -> Result<Vec<Arc<BranchSpec>>, Pr
         faults.invalid("/branches", "required", "at least one branch is needed");
     }
     let ids = ids(&from.branches, false, &mut faults);
-    let mut branches = door.all(&from.branches, ids, RetryPolicy::default(), &mut faults);
+    let mut branches = door.all(&from.branches, ids, &mut faults);
     faults.judged()?;
     with_digests(text(body), &mut branches);
     Ok(branches.into_iter().map(Arc::new).collect())
@@ -90,13 +90,7 @@ pub fn nothing(body: &[u8]) -> Result<(), Problem> {
 }
 
 impl Door<'_> {
-    fn all(
-        &self,
-        given: &[Object<Branch<'_>>],
-        ids: Vec<Option<BranchId>>,
-        retry: RetryPolicy,
-        faults: &mut Faults,
-    ) -> Vec<BranchSpec> {
+    fn all(&self, given: &[Object<Branch<'_>>], ids: Vec<Option<BranchId>>, faults: &mut Faults) -> Vec<BranchSpec> {
         if given.len() > self.limits.branches_max {
             faults.add(
                 ProblemCode::TooLarge,
@@ -111,7 +105,7 @@ impl Door<'_> {
             // A branch without a valid id is looked at all the same, for its other mistakes.
             let known = id.is_some();
             let id = id.unwrap_or_else(|| BranchId::new("?").expect("a name"));
-            specs.extend(self.branch(at, id, from, retry, faults).filter(|_| known));
+            specs.extend(self.branch(at, id, from, faults).filter(|_| known));
         }
         specs
     }

@@ -4,7 +4,7 @@ use crate::json::{Members, Object, escaped};
 use crate::problem::ProblemCode;
 use crate::submission::{Branch, Endpoints, Retry};
 use bytes::Bytes;
-use unanim_engine::{BranchId, BranchSpec, Dialect, Op, Participant, RetryPolicy, Target};
+use unanim_engine::{BranchId, BranchSpec, Dialect, Op, Participant, RetryOverride, Target};
 
 /// How long one call may take unless its branch says otherwise, in milliseconds.
 pub const CALL_TIMEOUT_MS: u32 = 10_000;
@@ -41,14 +41,7 @@ const RESERVED_HEADERS: [&str; 11] = [
 
 impl Door<'_> {
     /// A branch under its id; what is wrong with it goes to `faults`.
-    pub(crate) fn branch(
-        &self,
-        at: usize,
-        id: BranchId,
-        from: &Branch<'_>,
-        retry: RetryPolicy,
-        faults: &mut Faults,
-    ) -> Option<BranchSpec> {
+    pub(crate) fn branch(&self, at: usize, id: BranchId, from: &Branch<'_>, faults: &mut Faults) -> Option<BranchSpec> {
         let place = format!("/branches/{at}");
         let before = faults.len();
         let target = self.target(&place, from, faults);
@@ -60,7 +53,7 @@ impl Door<'_> {
             CALL_TIMEOUT_MS_MAX.into(),
             faults,
         );
-        let own_retry = from.retry.as_ref().map(|own| policy(&place, own, retry, faults));
+        let own_retry = from.retry.as_ref().map(|own| policy(&place, own, faults));
         let refused_statuses = statuses(&place, from.refused_statuses.as_deref(), faults);
         let headers = self.headers(&place, from.headers.as_ref(), faults);
         let payload = from.payload.map(|p| Bytes::copy_from_slice(p.get().as_bytes()));
@@ -193,8 +186,8 @@ pub(crate) fn bounded(place: &str, name: &str, given: Option<u64>, default: u64,
     value
 }
 
-/// A policy; what it leaves out comes from `otherwise`, as far as that fits.
-pub(crate) fn policy(place: &str, given: &Object<Retry>, otherwise: RetryPolicy, faults: &mut Faults) -> RetryPolicy {
+/// What is said of a policy.
+pub(crate) fn policy(place: &str, given: &Object<Retry>, faults: &mut Faults) -> RetryOverride {
     let place = format!("{place}/retry");
     let max = u64::from(RETRY_MS_MAX);
     let first_ms = given.first_ms.map(|_| bounded(&place, "first_ms", given.first_ms, 1, max, faults) as u32);
@@ -204,10 +197,7 @@ pub(crate) fn policy(place: &str, given: &Object<Retry>, otherwise: RetryPolicy,
     {
         faults.invalid(format!("{place}/max_ms"), "out_of_range", "must not be less than first_ms");
     }
-    RetryPolicy {
-        first_ms: first_ms.unwrap_or_else(|| otherwise.first_ms.min(max_ms.unwrap_or(u32::MAX))),
-        max_ms: max_ms.unwrap_or_else(|| otherwise.max_ms.max(first_ms.unwrap_or(0))),
-    }
+    RetryOverride { first_ms, max_ms }
 }
 
 fn statuses(place: &str, given: Option<&[u64]>, faults: &mut Faults) -> Box<[u16]> {

@@ -1,7 +1,7 @@
 //! What v1 bodies mean, and where their mistakes are.
 use std::sync::Arc;
 use unanim_api::{Accepted, BadEndpoint, Door, Problem, branches, nothing, submission};
-use unanim_engine::{BranchSpec, Limits, Op, Participant, RetryPolicy};
+use unanim_engine::{BranchSpec, Limits, Op, Participant, RetryOverride, RetryPolicy};
 
 fn endpoint(url: &str) -> Result<Participant, BadEndpoint> {
     match url.split_once("://") {
@@ -49,7 +49,7 @@ fn the_documented_example_is_read_in_full() {
     let [stock, pay] = &*accepted.branches else { panic!("two branches") };
     assert_eq!(stock.payload.as_deref(), Some(&br#"{"sku": 7, "n": 2}"#[..]));
     assert_eq!(&*stock.headers, &[("x-tenant".into(), "a".into())]);
-    assert_eq!(stock.retry, Some(RetryPolicy { first_ms: 100, max_ms: 5000 }));
+    assert_eq!(stock.retry, Some(RetryOverride { first_ms: None, max_ms: Some(5000) }));
     assert_eq!(
         (stock.call_timeout_ms, &*stock.refused_statuses, stock.participant.as_str()),
         (10_000, &[409, 422][..], "http://stock:5001")

@@ -1,5 +1,5 @@
 //! One branch of a transaction: what its client gave, what is durable about it, and the call it may have under way.
-use crate::{BranchId, Failure, Heuristic, Op, Participant, Reply, RetryPolicy, Timestamp};
+use crate::{BranchId, Failure, Heuristic, Op, Participant, Reply, RetryOverride, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -54,8 +54,8 @@ pub struct BranchSpec {
     pub payload: Option<Bytes>,
     /// How long one call may take, in milliseconds.
     pub call_timeout_ms: u32,
-    /// Instead of the transaction's.
-    pub retry: Option<RetryPolicy>,
+    /// Over the transaction's.
+    pub retry: Option<RetryOverride>,
     /// Statuses that say no.
     pub refused_statuses: Box<[u16]>,
     /// Where it is the only branch, one call votes and commits.
@@ -65,11 +65,13 @@ pub struct BranchSpec {
 }
 
 impl BranchSpec {
-    /// Whether both were given alike: by digest where there is one.
+    /// Whether both were given alike: by digest where both have one, else by what they say.
     pub fn same(&self, other: &BranchSpec) -> bool {
         match (&self.digest, &other.digest) {
             (Some(a), Some(b)) => a == b,
-            _ => self == other,
+            (None, None) => self == other,
+            (Some(_), None) => BranchSpec { digest: None, ..self.clone() } == *other,
+            (None, Some(_)) => other.same(self),
         }
     }
 

@@ -31,7 +31,7 @@ pub use limits::Limits;
 pub use mode::Mode;
 pub use names::{BadName, BranchId, BranchIndex, Gid, Participant, Timestamp};
 pub use phase::{Decision, Op, Outcome, Phase, Reason, ReasonCode};
-pub use retry::RetryPolicy;
+pub use retry::{RetryOverride, RetryPolicy};
 pub use round::Round;
 pub use step::step;
 pub use transaction::{Body, Transaction};

@@ -22,6 +22,26 @@ impl Default for RetryPolicy {
     }
 }
 
+/// What a branch says of its own policy; the rest is its transaction's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RetryOverride {
+    /// Instead of [`RetryPolicy::first_ms`].
+    pub first_ms: Option<u32>,
+    /// Instead of [`RetryPolicy::max_ms`].
+    pub max_ms: Option<u32>,
+}
+
+impl RetryOverride {
+    /// The policy that comes of both; what is given wins, and what is not gives way as far as it must.
+    #[must_use]
+    pub fn over(self, policy: RetryPolicy) -> RetryPolicy {
+        RetryPolicy {
+            first_ms: self.first_ms.unwrap_or_else(|| policy.first_ms.min(self.max_ms.unwrap_or(u32::MAX))),
+            max_ms: self.max_ms.unwrap_or_else(|| policy.max_ms.max(self.first_ms.unwrap_or(0))),
+        }
+    }
+}
+
 impl RetryPolicy {
     /// When to ask again after `failures` unknown replies in a row (at least 1), `attempt` being the last one's number.
     pub(crate) fn again_at(
@@ -65,6 +85,20 @@ mod tests {
             let whole = (100u64 << (n - 1).min(20)).min(30_000);
             assert!(wait <= whole && wait >= whole * 3 / 4, "attempt {n}: {wait} of {whole}");
         }
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_transactions_as_far_as_it_fits() {
+        let over = |first_ms, max_ms| {
+            let policy = RetryOverride { first_ms, max_ms }.over(RetryPolicy { first_ms: 1_000, max_ms: 60_000 });
+            (policy.first_ms, policy.max_ms)
+        };
+        assert_eq!(over(None, None), (1_000, 60_000));
+        assert_eq!(over(Some(5), None), (5, 60_000));
+        assert_eq!(over(None, Some(50_000)), (1_000, 50_000));
+        assert_eq!(over(Some(5), Some(7)), (5, 7));
+        assert_eq!(over(None, Some(10)), (10, 10));
+        assert_eq!(over(Some(90_000), None), (90_000, 90_000));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use crate::participants::{READ_ONLY, REFUSES, V1, participant};
 use crate::world::{FAULTS_END, NODES, Small, World, fnv};
 use std::sync::Arc;
 use unanim_coordinator::{Answer, Begin, Refusal, Request, Ticket, Wait};
-use unanim_engine::{BranchId, BranchSpec, Decision, Dialect, Gid, Mode, Outcome, Phase, RetryPolicy, Target};
+use unanim_engine::{
+    BranchId, BranchSpec, Decision, Dialect, Gid, Mode, Outcome, Phase, RetryOverride, RetryPolicy, Target,
+};
 
 /// A client waits so long for one answer.
 const CLIENT_TIMEOUT: u64 = 2_000;
@@ -127,7 +129,7 @@ impl World {
             };
             let payload = (who < V1 && !one_phase && world.choices.permille(120)).then_some(READ_ONLY);
             let timeout = 300 + world.choices.below(1_200) as u32;
-            let retry = world.choices.permille(300).then_some(RetryPolicy { first_ms: 50, max_ms: 500 });
+            let retry = world.choices.permille(300).then_some(RetryOverride { first_ms: Some(50), max_ms: Some(500) });
             let spec = branch(&format!("b{number}"), who, payload, timeout);
             let digest = (!world.choices.permille(500)).then(|| Box::new([number as u8; 32]));
             // With several branches the wish is ignored.

@@ -52,13 +52,23 @@ fn another_branch_of_the_same_name_conflicts_and_none_joins() {
 }
 
 #[test]
-fn with_digests_these_alone_tell_whether_two_are_the_same() {
+fn where_both_have_digests_these_alone_tell_whether_two_are_the_same() {
     let with =
         |digest, timeout| BranchSpec { digest: Some(Box::new([digest; 32])), call_timeout_ms: timeout, ..spec("a") };
     let mut txn = Driven::with([with(1, 10)]);
     assert_eq!(txn.join([with(1, 20)]), Ok(only([])), "a default may have changed since");
     assert_eq!(txn.join([with(2, 10)]), Err(Rejection::BranchConflict(id("a"))));
-    assert_eq!(txn.join([BranchSpec { digest: None, ..with(1, 10) }]), Err(Rejection::BranchConflict(id("a"))));
+}
+
+#[test]
+fn a_digest_that_only_one_has_tells_nothing() {
+    let (plain, named) = (spec("a"), BranchSpec { digest: Some(Box::new([1; 32])), ..spec("a") });
+    for (first, again) in [(&plain, &named), (&named, &plain)] {
+        let mut txn = Driven::with([first.clone()]);
+        assert_eq!(txn.join([again.clone()]), Ok(only([])));
+        let other = BranchSpec { call_timeout_ms: again.call_timeout_ms + 1, ..again.clone() };
+        assert_eq!(txn.join([other]), Err(Rejection::BranchConflict(id("a"))));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 use crate::driven::{BEGIN, Driven, spec, timeout};
 use proptest::prelude::*;
 use unanim_engine::{
-    BranchSpec, Decision, Dialect, Event, Failure, Heuristic, Op, Outcome, Phase, Reply, RetryPolicy, Vote,
+    BranchSpec, Decision, Dialect, Event, Failure, Heuristic, Op, Outcome, Phase, Reply, RetryOverride, Vote,
 };
 
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ fn branch() -> impl Strategy<Value = (bool, bool, Option<u32>)> {
 fn branch_spec(number: usize, (classic, one_phase, first_ms): (bool, bool, Option<u32>)) -> BranchSpec {
     BranchSpec {
         dialect: if classic { Dialect::Classic } else { Dialect::V1 },
-        retry: first_ms.map(|first_ms| RetryPolicy { first_ms, max_ms: 20_000 }),
+        retry: first_ms.map(|first_ms| RetryOverride { first_ms: Some(first_ms), max_ms: None }),
         one_phase,
         ..spec(&format!("b{number}"))
     }

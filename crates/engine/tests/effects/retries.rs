@@ -2,7 +2,7 @@
 use crate::driven::{BEGIN, DEADLINE_MS, Driven, aborted, call, lazy, no, only, spec, timeout};
 use unanim_engine::Op::{Commit, CommitOnePhase, Prepare, Rollback};
 use unanim_engine::Recorded::{Acknowledged, Finished, Voted};
-use unanim_engine::{BranchSpec, CallState, Failure, ReasonCode, Reply, ReplyCode, RetryPolicy, Vote};
+use unanim_engine::{BranchSpec, CallState, Failure, ReasonCode, Reply, ReplyCode, RetryOverride, Vote};
 
 fn unavailable(retry_after_ms: u64) -> Reply {
     Reply::Unknown { failure: Failure::Status(503), retry_after_ms }
@@ -35,7 +35,7 @@ fn unknown_is_not_refused_and_is_asked_again_later_each_time() {
 
 #[test]
 fn a_branch_may_have_a_policy_of_its_own() {
-    let retry = Some(RetryPolicy { first_ms: 4, max_ms: 4 });
+    let retry = Some(RetryOverride { first_ms: Some(4), max_ms: Some(4) });
     let mut txn = Driven::with([BranchSpec { retry, ..spec("a") }, spec("b")]);
     txn.commit();
     txn.reply(1, timeout());
@@ -48,8 +48,22 @@ fn a_branch_may_have_a_policy_of_its_own() {
 }
 
 #[test]
+fn what_a_branch_leaves_out_of_its_policy_is_the_transactions() {
+    let retry = Some(RetryOverride { first_ms: None, max_ms: Some(150) });
+    let mut txn = Driven::begin([]);
+    txn.join([BranchSpec { retry, ..spec("a") }]).expect("it joins");
+    txn.commit();
+    for whole in [100, 150, 150] {
+        txn.reply(0, timeout());
+        let wait = wait(&txn, 0);
+        assert!((whole * 3 / 4..=whole).contains(&wait), "{wait} of {whole}");
+        txn.woke_when_due();
+    }
+}
+
+#[test]
 fn a_policy_of_nothing_waits_a_millisecond_all_the_same() {
-    let retry = Some(RetryPolicy { first_ms: 0, max_ms: 0 });
+    let retry = Some(RetryOverride { first_ms: Some(0), max_ms: Some(0) });
     let mut txn = Driven::with([BranchSpec { retry, ..spec("a") }]);
     txn.commit();
     txn.reply(0, timeout());
