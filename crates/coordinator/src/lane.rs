@@ -82,6 +82,7 @@ impl Lane {
             // What was under way when the session ended is of no interest.
             _ if self.ended() => {}
             Input::Gone(ticket, gid) => self.gone(ticket, &gid),
+            Input::Hurry(ticket, gid) => self.hurry(ticket, &gid, now, out),
             Input::Replied(id, reply) => self.replied(id, reply, now, out),
             Input::Saved(Saved::Applied) => self.saved(now, out),
             Input::Saved(Saved::Fenced) => self.abandon(out),
@@ -242,12 +243,9 @@ impl Lane {
             open.forced = gate;
         }
         self.timers.arm(gid, &mut open.armed, open.txn.due(&self.settings.transaction));
-        if open.waiters.iter().any(|(_, wait)| open.reached(*wait)) {
-            let (reached, waiting) =
-                std::mem::take(&mut open.waiters).into_iter().partition(|(_, wait)| open.reached(*wait));
-            open.waiters = waiting;
-            let reached: Vec<_> = reached;
-            reached.into_iter().for_each(|(ticket, _)| self.tell_all(ticket, gid, now, out));
+        let reached = open.take_reached();
+        if !reached.is_empty() {
+            self.tell_all(&reached, gid, now, out);
         }
     }
 

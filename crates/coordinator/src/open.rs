@@ -1,6 +1,7 @@
 //! What a lane holds in memory under a gid.
 use crate::batch::{Gate, Unsaved};
 use crate::request::{Request, Ticket, Wait};
+use std::collections::BTreeMap;
 use unanim_engine::{Body, Timestamp, Transaction};
 
 /// About what a history event without a payload takes in a record.
@@ -21,12 +22,17 @@ pub(crate) struct Finding {
     pub(crate) later: Vec<(Ticket, Request)>,
 }
 
+/// Which of the three things to wait for are there.
+pub(crate) type Milestone = [bool; 3];
+
 pub(crate) struct Open {
     pub(crate) txn: Transaction,
     /// Until the first record has taken it along.
     pub(crate) body: Option<Box<Body>>,
     /// Who waits for it to get somewhere.
-    pub(crate) waiters: Vec<(Ticket, Wait)>,
+    pub(crate) waiters: BTreeMap<Ticket, Wait>,
+    /// How far those who wait have been looked after.
+    pub(crate) milestone: Milestone,
     pub(crate) unsaved: Unsaved,
     /// Roughly what of its next record's bytes is body and branches.
     pub(crate) unsaved_bytes: usize,
@@ -48,7 +54,8 @@ impl Open {
         Open {
             txn,
             body,
-            waiters: Vec::new(),
+            waiters: BTreeMap::new(),
+            milestone: Milestone::default(),
             unsaved: Unsaved::No,
             unsaved_bytes,
             forced: 0,
@@ -80,6 +87,19 @@ impl Open {
             Unsaved::Formed(gate, _) if gate == self.forced || !self.txn.finished() => Some(gate),
             Unsaved::Formed(..) | Unsaved::Lazy(_) | Unsaved::No => None,
         }
+    }
+
+    /// Who has waited for what there is by now.
+    pub(crate) fn take_reached(&mut self) -> Vec<Ticket> {
+        let milestone = [Wait::Decided, Wait::Heard, Wait::Finished].map(|wait| self.reached(wait));
+        if std::mem::replace(&mut self.milestone, milestone) == milestone || self.waiters.is_empty() {
+            return Vec::new();
+        }
+        let waiters = std::mem::take(&mut self.waiters);
+        let (reached, waiting) = waiters.into_iter().partition(|(_, wait)| self.reached(*wait));
+        self.waiters = waiting;
+        let reached: BTreeMap<Ticket, Wait> = reached;
+        reached.into_keys().collect()
     }
 
     pub(crate) fn reached(&self, wait: Wait) -> bool {

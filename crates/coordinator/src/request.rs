@@ -35,6 +35,17 @@ pub enum Request {
     Inquire(Option<BranchId>),
 }
 
+impl Request {
+    /// Asks for the same without waiting for anything.
+    pub(crate) fn without_waiting(&mut self) {
+        match self {
+            Request::Begin(begin) => begin.wait = None,
+            Request::Join(_, wait) | Request::Decide { wait, .. } => *wait = None,
+            Request::Read | Request::Inquire(_) => {}
+        }
+    }
+}
+
 /// A transaction to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Begin {
@@ -135,6 +146,8 @@ pub enum Input {
     Request(Ticket, Gid, Request),
     /// Whoever held this ticket is gone; nothing else changes.
     Gone(Ticket, Gid),
+    /// Whoever holds this ticket has waited long enough: it is answered as if it had not asked to wait.
+    Hurry(Ticket, Gid),
     /// A call has ended.
     Replied(CallId, Reply),
     /// The batch in flight has ended.
@@ -186,7 +199,7 @@ pub enum Alert {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The transaction.
-    Transaction(Box<View>),
+    Transaction(Arc<View>),
     /// Its outcome, or none yet.
     Outcome(Option<Outcome>),
     /// No, and why.

@@ -9,6 +9,9 @@ use unanim_engine::{
     Body, BranchId, BranchSpec, Decision, Durability, Event, Gid, Outcome, Phase, Rejection, Timestamp, Transaction,
 };
 
+/// Beyond so many unsaved bytes nothing joins a transaction until they are saved.
+const RECORD_BYTES_MAX: usize = 32 << 20;
+
 impl Lane {
     pub(crate) fn request(
         &mut self,
@@ -42,9 +45,27 @@ impl Lane {
     /// Whoever held the ticket is gone.
     pub(crate) fn gone(&mut self, ticket: Ticket, gid: &Gid) {
         match self.slots.get_mut(gid) {
-            Some(Slot::Open(open)) => open.waiters.retain(|(t, _)| *t != ticket),
+            Some(Slot::Open(open)) => drop(open.waiters.remove(&ticket)),
             // What it asked for still happens, as if it had been gone a moment later.
             Some(Slot::Finding(_)) | None => {}
+        }
+    }
+
+    /// Whoever holds the ticket wants its answer now; where it waits for nothing, that is on its way.
+    pub(crate) fn hurry(&mut self, ticket: Ticket, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
+        let waited = match self.slots.get_mut(gid) {
+            Some(Slot::Open(open)) => open.waiters.remove(&ticket).is_some(),
+            Some(Slot::Finding(finding)) => {
+                let mut all = finding.asked.iter_mut().chain(&mut finding.later);
+                if let Some((_, request)) = all.find(|(held, _)| *held == ticket) {
+                    request.without_waiting();
+                }
+                false
+            }
+            None => false,
+        };
+        if waited {
+            self.tell_all(&[ticket], gid, now, out);
         }
     }
 
@@ -160,9 +181,6 @@ impl Lane {
                 }
                 self.wait_or_tell(ticket, gid, begin.wait, now, out);
             }
-            Request::Join(..) if self.admission == Admission::DiskFull => {
-                self.tell_refusal(ticket, gid, Refusal::NotAdmitted(Admission::DiskFull), now, out);
-            }
             Request::Join(branches, wait) => match self.join(gid, branches, now, out) {
                 Ok(()) => self.wait_or_tell(ticket, gid, wait, now, out),
                 Err(refusal) => self.tell_refusal(ticket, gid, refusal, now, out),
@@ -200,8 +218,15 @@ impl Lane {
         let open = self.entry(gid);
         let new = branches.iter().filter(|spec| open.txn.find(&spec.id).is_none());
         let bytes: usize = new.map(|spec| spec.bytes()).sum();
-        if open.txn.phase == Phase::Active && bytes > 0 && !self.has_room_for(0, bytes) {
-            return Err(Refusal::TooManyOpen);
+        let unsaved_bytes = open.unsaved_bytes;
+        if open.txn.phase == Phase::Active && bytes > 0 {
+            if self.admission == Admission::DiskFull {
+                return Err(Refusal::NotAdmitted(Admission::DiskFull));
+            }
+            // What joins while a batch is being written goes into one record, and no store takes one of any size.
+            if unsaved_bytes > RECORD_BYTES_MAX || !self.has_room_for(0, bytes) {
+                return Err(Refusal::TooManyOpen);
+            }
         }
         Ok(self.step(gid, Event::Joined(branches), now, out)?)
     }
@@ -217,8 +242,8 @@ impl Lane {
     fn wait_or_tell(&mut self, ticket: Ticket, gid: &Gid, wait: Option<Wait>, now: Timestamp, out: &mut Vec<Output>) {
         let open = self.entry(gid);
         match wait {
-            Some(wait) if !open.reached(wait) => open.waiters.push((ticket, wait)),
-            Some(_) | None => self.tell_all(ticket, gid, now, out),
+            Some(wait) if !open.reached(wait) => drop(open.waiters.insert(ticket, wait)),
+            Some(_) | None => self.tell_all(&[ticket], gid, now, out),
         }
     }
 

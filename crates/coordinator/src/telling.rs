@@ -4,15 +4,16 @@ use crate::lane::Lane;
 use crate::plant::Bug;
 use crate::request::{Answer, Output, Ticket};
 use crate::view::View;
+use std::sync::Arc;
 use unanim_engine::{Durability, Gid, Timestamp};
 
 impl Lane {
-    /// Tells the whole transaction as it stands.
-    pub(crate) fn tell_all(&mut self, ticket: Ticket, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
+    /// Tells the whole transaction as it stands, to all of them the same.
+    pub(crate) fn tell_all(&mut self, tickets: &[Ticket], gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
         self.force_before_telling(gid, now, out);
         let open = self.entry(gid);
-        let view = View::new(&open.txn, open.told_seq());
-        self.tell(ticket, gid, Answer::Transaction(Box::new(view)), now, out);
+        let view = Arc::new(View::new(&open.txn, open.told_seq()));
+        tickets.iter().for_each(|ticket| self.tell(*ticket, gid, Answer::Transaction(view.clone()), now, out));
     }
 
     /// Whatever is said about a transaction is durable first.

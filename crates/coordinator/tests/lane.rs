@@ -49,6 +49,14 @@ fn begin(digest: u8, branches: &[&str], start: bool, wait: Option<Wait>) -> Requ
     }))
 }
 
+/// The same with a gid that a client has chosen.
+fn begin_known(digest: u8, wait: Option<Wait>) -> Request {
+    match begin(digest, &["a"], true, wait) {
+        Request::Begin(begin) => Request::Begin(Box::new(Begin { fresh: false, ..*begin })),
+        other => other,
+    }
+}
+
 impl Bench {
     fn new() -> Bench {
         Bench::with(Settings::default())
@@ -376,6 +384,50 @@ fn people_are_told_once_what_they_should_look_at() {
     let name = BranchId::new("a").expect("a name");
     assert_eq!(alerts, [Output::Alert(gid("t"), Alert::Heuristic(name, Heuristic::Rollback))]);
     assert_eq!((b.lane.figures().stuck, b.lane.figures().heuristics), (0, 1));
+}
+
+#[test]
+fn whoever_is_in_a_hurry_is_told_where_it_stands_and_a_refusal_is_not_lost() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a"], true, Some(Wait::Finished)));
+    b.cut().expect("begun");
+    b.applied();
+    let outputs = b.handle(Input::Hurry(Ticket(1), gid("t")));
+    assert_eq!(told(&outputs).1.phase, Phase::Preparing);
+    assert_eq!(b.handle(Input::Hurry(Ticket(1), gid("t"))), [], "answered already");
+    let rollback = Request::Decide { decision: Decision::Rollback, branches: vec![], timeout_ms: None, wait: None };
+    b.request(2, "t", rollback);
+    b.request(3, "t", begin(2, &["a"], true, Some(Wait::Decided)));
+    assert_eq!(b.handle(Input::Hurry(Ticket(3), gid("t"))), [], "its answer waits for the batch");
+    b.cut().expect("aborted");
+    let (_, answers) = split(b.applied());
+    assert_eq!(answers[1..], refused(3, Refusal::GidConflict));
+    // While it is being looked up.
+    assert_eq!(b.request(4, "u", begin_known(1, Some(Wait::Finished))), [Output::Find(gid("u"))]);
+    assert_eq!(b.handle(Input::Hurry(Ticket(4), gid("u"))), []);
+    assert_eq!(b.handle(Input::Found(gid("u"), Found::Absent)), []);
+    b.cut().expect("begun");
+    let (_, answers) = split(b.applied());
+    assert_eq!(told(&answers).1.phase, Phase::Preparing);
+}
+
+#[test]
+fn what_joins_while_a_batch_is_written_stays_within_a_record() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &[], false, None));
+    b.cut().expect("begun");
+    let mut large = (*spec("a")).clone();
+    large.payload = Some(vec![b'1'; 1 << 20].into());
+    let join = |n: usize| {
+        let id = BranchId::new(&format!("b{n}")).expect("a name");
+        Request::Join(vec![Arc::new(BranchSpec { id, ..large.clone() })], None)
+    };
+    let refusals = (0..64).filter(|n| !b.request(10 + *n as u64, "t", join(*n)).is_empty());
+    let refused: Vec<usize> = refusals.collect();
+    assert_eq!(refused, [], "whatever is said waits for the batch");
+    b.applied();
+    let next = b.cut().expect("what joined");
+    assert!((32 << 20..34 << 20).contains(&next.bytes()), "{} bytes", next.bytes());
 }
 
 #[test]

@@ -240,7 +240,12 @@ fn answered(
         }
         (_, Reply::Ongoing { retry_after_ms }) => {
             txn.heard(index);
-            let at = policy(txn, index).interval_at(now, &txn.gid, attempt, *retry_after_ms);
+            let policy = policy(txn, index);
+            // One that is stuck is asked at the cap, whatever it answers.
+            let at = match txn.stuck {
+                false => policy.interval_at(now, &txn.gid, attempt, *retry_after_ms),
+                true => policy.again_at(now, &txn.gid, attempt, u32::MAX, *retry_after_ms),
+            };
             ask_again(txn, index, at);
             Durability::Nothing
         }

@@ -74,7 +74,7 @@ pub fn start<S: Store + 'static, T: Transport + 'static, C: Clock + 'static>(
         let purging = purge::run(store, shared.clone(), settings.retention_ms);
         let ended = tokio::select! {
             ended = driver.run() => ended,
-            () = purging => unreachable!("purging goes on for ever"),
+            ended = purging => ended,
         };
         shared.end();
         ended
@@ -112,7 +112,9 @@ enum Woken {
 impl<S: Store + 'static, T: Transport> Driver<S, T> {
     async fn run(mut self) -> Ended {
         loop {
-            self.look_at_room();
+            if let Err(broken) = self.look_at_room() {
+                return Ended::Broken(broken);
+            }
             self.take_in();
             if self.saving.is_none() && self.shared.lane.borrow().wants_flush(self.shared.clock.now()) {
                 self.gather().await;
@@ -130,7 +132,11 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
                     self.handle(Input::Saved(Saved::Fenced));
                     return ended;
                 }
-                Woken::Loaded(Ok((slice, next))) => self.loaded(slice, next),
+                Woken::Loaded(Ok((slice, next))) => {
+                    self.loaded(slice, next);
+                    // A store that reads at once would otherwise load everything before anybody else gets a turn.
+                    tokio::task::yield_now().await;
+                }
                 Woken::Loaded(Err(broken)) => return Ended::Broken(broken),
                 Woken::Found(gid, found) => self.handle(Input::Found(gid, found)),
                 Woken::Inbox => {}
@@ -216,12 +222,12 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
         }
     }
 
-    fn look_at_room(&mut self) {
+    fn look_at_room(&mut self) -> Result<(), String> {
         if Instant::now() < self.room_at {
-            return;
+            return Ok(());
         }
         self.room_at = Instant::now() + ROOM_EVERY;
-        let full = self.store.room() == Room::Full;
+        let full = self.store.room()? == Room::Full;
         if self.shared.disk_full.replace(full) != full {
             if full {
                 tracing::error!("the disk is full: new transactions are refused, open ones go on");
@@ -231,6 +237,7 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
         }
         let admission = self.shared.admission();
         self.handle(Input::Admit(admission));
+        Ok(())
     }
 
     /// Waits for whatever comes first. A save comes before everything else: gates wait for it.

@@ -188,6 +188,13 @@ pub struct Asking {
     shared: Rc<Shared>,
 }
 
+impl Asking {
+    /// Waits no longer for what was to be waited for: the answer comes as soon as it may be said.
+    pub fn hurry(&self) {
+        self.shared.push(Input::Hurry(self.ticket, self.gid.clone()));
+    }
+}
+
 impl Future for Asking {
     type Output = Answer;
 

@@ -24,6 +24,7 @@ struct Scripted {
     tried: RefCell<Vec<Arc<Batch>>>,
     applied: RefCell<Vec<Arc<Batch>>>,
     room: Cell<Room>,
+    broken: Cell<bool>,
 }
 
 impl Scripted {
@@ -39,6 +40,7 @@ impl Scripted {
             tried: RefCell::default(),
             applied: RefCell::new(applied),
             room: Cell::new(Room::Enough),
+            broken: Cell::new(false),
         })
     }
 
@@ -83,8 +85,8 @@ impl Store for Scripted {
     async fn purge(&self, _finished_before: Timestamp, _most: usize) -> Result<usize, SaveError> {
         Ok(0)
     }
-    fn room(&self) -> Room {
-        self.room.get()
+    fn room(&self) -> Result<Room, String> {
+        if self.broken.get() { Err("a checkpoint failed".into()) } else { Ok(self.room.get()) }
     }
     fn figures(&self) -> StoreFigures {
         StoreFigures { batches: self.applied.borrow().len() as u64, ..StoreFigures::default() }
@@ -139,9 +141,9 @@ fn begin(start: bool, wait: Option<Wait>) -> Request {
     }))
 }
 
-fn view(answer: Answer) -> View {
+fn view(answer: Answer) -> Arc<View> {
     match answer {
-        Answer::Transaction(view) => *view,
+        Answer::Transaction(view) => view,
         other => panic!("expected a transaction, not {other:?}"),
     }
 }
@@ -267,6 +269,39 @@ fn whoever_goes_away_changes_nothing_else() {
         let view = view(handle.ask(gid("t"), begin(true, Some(Wait::Finished))).await);
         assert_eq!(view.outcome, Some(Outcome::Committed));
     });
+}
+
+#[test]
+fn whoever_is_in_a_hurry_is_answered_all_the_same() {
+    let (store, participants) = (Scripted::new([]), Participants::default());
+    participants.silent.set(true);
+    run(&store, &participants, |handle| async move {
+        let asking = handle.ask(gid("t"), begin(true, Some(Wait::Finished)));
+        asking.hurry();
+        assert_eq!(view(asking.await).outcome, None);
+        let mut other = begin(true, Some(Wait::Finished));
+        if let Request::Begin(begin) = &mut other {
+            begin.digest = [2; 32];
+        }
+        let asking = handle.ask(gid("t"), other);
+        asking.hurry();
+        assert_eq!(asking.await, Answer::Refused(Refusal::GidConflict), "a refusal is not lost");
+    });
+}
+
+#[test]
+fn a_store_that_breaks_while_nothing_is_saved_ends_the_session() {
+    let (store, participants) = (Scripted::new([]), Participants::default());
+    let broken = store.clone();
+    let ended = run(&store, &participants, |handle| async move {
+        view(handle.ask(gid("t"), begin(false, None)).await);
+        broken.broken.set(true);
+        while handle.readiness() != Readiness::Ended {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::task::yield_now().await;
+    });
+    assert_eq!(ended, Some(Ended::Broken("a checkpoint failed".into())));
 }
 
 #[test]

@@ -185,8 +185,8 @@ impl Store for Memory {
         Ok(old.len())
     }
 
-    fn room(&self) -> Room {
-        self.room.get()
+    fn room(&self) -> Result<Room, String> {
+        Ok(self.room.get())
     }
 
     fn figures(&self) -> StoreFigures {

@@ -29,6 +29,11 @@ pub(crate) enum Event {
         ticket: Ticket,
         gid: Gid,
     },
+    Hurry {
+        place: Place,
+        ticket: Ticket,
+        gid: Gid,
+    },
     Call {
         place: Place,
         number: u64,
@@ -96,7 +101,7 @@ pub(crate) enum Event {
 impl Event {
     fn is_message(&self) -> bool {
         match self {
-            Event::Request { .. } | Event::Answer { .. } | Event::Gone { .. } => true,
+            Event::Request { .. } | Event::Answer { .. } | Event::Gone { .. } | Event::Hurry { .. } => true,
             Event::Call { .. } | Event::Reply { .. } | Event::Save { .. } | Event::Saved { .. } => true,
             Event::Find { .. }
             | Event::Found { .. }

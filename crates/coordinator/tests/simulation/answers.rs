@@ -25,7 +25,7 @@ impl World {
             Answer::Transaction(view) => {
                 let kept = kept.ok_or("nothing is stored")?;
                 self.view_is_stored(view, kept)?;
-                self.view_answers(place, &asked.gid, &asked.request, view, &kept.txn)
+                self.view_answers(place, delivery.hurried, &asked.gid, &asked.request, view, &kept.txn)
             }
             Answer::Outcome(outcome) => outcome_is_stored(*outcome, &asked.request, kept, was_absent),
             Answer::Refused(refusal) => self.refusal_is_right(place, delivery, refusal, kept, was_absent),
@@ -61,7 +61,15 @@ impl World {
     }
 
     /// It is what was asked for, and what was waited for.
-    fn view_answers(&self, place: Place, gid: &Gid, request: &Request, view: &View, txn: &Transaction) -> Justified {
+    fn view_answers(
+        &self,
+        place: Place,
+        hurried: bool,
+        gid: &Gid,
+        request: &Request,
+        view: &View,
+        txn: &Transaction,
+    ) -> Justified {
         let listed = |specs: &[Arc<BranchSpec>]| {
             specs.iter().all(|spec| {
                 view.branches.iter().any(|b| b.id == spec.id)
@@ -85,7 +93,7 @@ impl World {
             Request::Read => None,
             Request::Inquire(_) => return Err("an inquiry is answered with an outcome"),
         };
-        match wait {
+        match wait.filter(|_| !hurried) {
             None => Ok(()),
             Some(Wait::Decided) => ensure(view.outcome.is_some(), "it is not decided"),
             Some(Wait::Finished) => ensure(matches!(view.phase, Phase::Committed | Phase::Aborted), "it has not ended"),

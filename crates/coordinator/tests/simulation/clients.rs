@@ -236,12 +236,14 @@ impl World {
         if std::mem::replace(&mut self.asked[asked].answered, true) {
             return;
         }
-        // It hangs up; its node may notice.
-        if let Some((place, ticket)) = self.asked[asked].inside
-            && self.choices.permille(700)
-        {
+        // It hangs up, and its node may notice; or the front door has waited long enough for it.
+        if let Some((place, ticket)) = self.asked[asked].inside {
             let gid = self.asked[asked].gid.clone();
-            self.send(Event::Gone { place, ticket, gid });
+            if self.choices.permille(500) {
+                self.send(Event::Gone { place, ticket, gid });
+            } else if self.choices.permille(700) {
+                self.send(Event::Hurry { place, ticket, gid });
+            }
         }
         let By::Client(client) = self.asked[asked].by else { return };
         if matches!(&self.asked[asked].request, Request::Begin(begin) if begin.fresh) {

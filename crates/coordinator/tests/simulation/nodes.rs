@@ -25,6 +25,8 @@ pub(crate) struct Delivery {
     /// The tick at which it was handed in.
     pub(crate) handed: u64,
     pub(crate) gone: bool,
+    /// It waits for nothing any more.
+    pub(crate) hurried: bool,
 }
 
 #[derive(Default)]
@@ -337,9 +339,19 @@ impl World {
         }
         self.messages += 1;
         let ticket = Ticket(self.messages);
-        self.nodes[node].tickets.insert(ticket, Delivery { asked, handed: self.tick, gone: false });
+        self.nodes[node].tickets.insert(ticket, Delivery { asked, handed: self.tick, gone: false, hurried: false });
         self.asked[asked].inside = Some((place, ticket));
         self.hand(place, Input::Request(ticket, gid, request));
+    }
+
+    pub(crate) fn asker_in_a_hurry(&mut self, place: Place, ticket: Ticket, gid: Gid) {
+        if self.is_current(place)
+            && let Some(delivery) = self.nodes[place.node].tickets.get_mut(&ticket)
+        {
+            delivery.hurried = true;
+            self.count("hurried");
+            self.hand(place, Input::Hurry(ticket, gid));
+        }
     }
 
     pub(crate) fn asker_gone(&mut self, place: Place, ticket: Ticket, gid: Gid) {

@@ -50,7 +50,7 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn handed(&mut self, tick: u64, input: &Input) {
         let gid = match input {
-            Input::Request(_, gid, _) | Input::Gone(_, gid) => gid,
+            Input::Request(_, gid, _) | Input::Gone(_, gid) | Input::Hurry(_, gid) => gid,
             Input::Found(gid, found) => {
                 let useless = match found {
                     Found::Unreadable => true,

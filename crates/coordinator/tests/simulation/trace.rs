@@ -12,7 +12,9 @@ pub(crate) fn brief_input(input: &Input) -> String {
         Input::Replied(id, reply) => {
             format!("Replied {} #{} {:?}.{} {reply:?}", id.gid, id.branch, id.op, id.attempt)
         }
-        Input::Gone(..) | Input::Saved(_) | Input::Found(..) | Input::Admit(_) | Input::Due => format!("{input:?}"),
+        Input::Gone(..) | Input::Hurry(..) | Input::Saved(_) | Input::Found(..) | Input::Admit(_) | Input::Due => {
+            format!("{input:?}")
+        }
     }
 }
 

@@ -304,6 +304,7 @@ impl World {
             Event::Request { asked, node } => self.request_arrives(asked, node),
             Event::Answer { asked, answer } => self.answer_arrives(asked, answer),
             Event::Gone { place, ticket, gid } => self.asker_gone(place, ticket, gid),
+            Event::Hurry { place, ticket, gid } => self.asker_in_a_hurry(place, ticket, gid),
             Event::Call { place, number, call } => self.call_arrives(place, number, &call),
             Event::Reply { place, number, reply } => self.reply_arrives(place, number, reply),
             Event::CallTimeout { place, number } => self.call_timeout(place, number),

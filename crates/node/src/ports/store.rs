@@ -110,7 +110,10 @@ pub trait Store {
     fn purge(&self, finished_before: Timestamp, most: usize) -> impl Future<Output = Result<usize, SaveError>>;
 
     /// Whether new transactions may be written; cheap, asked often.
-    fn room(&self) -> Room;
+    ///
+    /// # Errors
+    /// The store can no longer be trusted: as [`SaveError::Broken`].
+    fn room(&self) -> Result<Room, String>;
 
     /// For metrics.
     fn figures(&self) -> StoreFigures;

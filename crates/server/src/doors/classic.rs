@@ -11,7 +11,7 @@ use hyper::{Request as HttpRequest, StatusCode};
 use std::sync::Arc;
 use unanim_api::{Problem, ProblemCode, classic, nothing};
 use unanim_coordinator::{Answer, Begin, Refusal, Request, View, Wait};
-use unanim_engine::{BranchId, BranchSpec, Decision, Gid, Mode, Outcome, ReasonCode, RetryPolicy};
+use unanim_engine::{BranchId, BranchSpec, Decision, Gid, Mode, Outcome, RetryPolicy};
 
 /// What was only begun lives so long, in milliseconds.
 const BEGUN_MS: u64 = 60_000;
@@ -78,10 +78,6 @@ pub(super) async fn prepare(app: &App, gid: Gid, request: HttpRequest<Incoming>)
 /// `POST /transaction/<gid>/commit`: for a transaction that is still open, whose participants are known already.
 pub(super) async fn commit(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
     let view = wish(app, &gid, Decision::Commit, request).await?;
-    // An abort that a client asked for is no failed commit: this wish came too late.
-    if view.outcome == Some(Outcome::Aborted) && view.reason.as_ref().is_some_and(|r| r.code == ReasonCode::Client) {
-        return Err(Problem::new(ProblemCode::AlreadyDecided, "the transaction was rolled back").about(&gid));
-    }
     result(gid, &view)
 }
 
@@ -94,7 +90,7 @@ pub(super) async fn rollback(app: &App, gid: Gid, request: HttpRequest<Incoming>
     }
 }
 
-async fn wish(app: &App, gid: &Gid, decision: Decision, request: HttpRequest<Incoming>) -> Result<Box<View>, Problem> {
+async fn wish(app: &App, gid: &Gid, decision: Decision, request: HttpRequest<Incoming>) -> Result<Arc<View>, Problem> {
     let (head, body) = request.into_parts();
     nothing(&read_body(&head.headers, body).await?)?;
     let wish = Request::Decide { decision, branches: Vec::new(), timeout_ms: None, wait: Some(Wait::Heard) };
@@ -130,7 +126,7 @@ fn undecided(gid: &Gid) -> Problem {
     Problem::new(ProblemCode::Draining, "not decided yet: ask again").about(gid)
 }
 
-fn viewed(gid: &Gid, answer: Answer) -> Result<Box<View>, Problem> {
+fn viewed(gid: &Gid, answer: Answer) -> Result<Arc<View>, Problem> {
     match answer {
         Answer::Transaction(view) => Ok(view),
         Answer::Refused(refusal) => Err(problem(gid, refusal, |_| "/participants".into())),

@@ -10,7 +10,7 @@ pub(super) async fn ask(app: &App, gid: &Gid, request: Request) -> Answer {
 }
 
 /// Asks for something that may take longer than the client waits (without a limit: than the coordinator still lives);
-/// then the answer is the transaction as it is now.
+/// then the answer is what may be said now.
 pub(super) async fn ask_within(app: &App, gid: &Gid, request: Request, limit: Option<Duration>) -> Answer {
     let over = async {
         match limit {
@@ -18,13 +18,15 @@ pub(super) async fn ask_within(app: &App, gid: &Gid, request: Request, limit: Op
             None => std::future::pending().await,
         }
     };
+    let mut asking = app.handle.ask(gid.clone(), request);
     tokio::select! {
         biased;
-        answer = app.handle.ask(gid.clone(), request) => return answer,
+        answer = &mut asking => return answer,
         () = over => {}
         () = app.hurry.called() => {}
     }
-    ask(app, gid, Request::Read).await
+    asking.hurry();
+    asking.await
 }
 
 /// Whether what a client waits for is there.

@@ -57,7 +57,8 @@ impl Drop for Committer {
     }
 }
 
-/// Answers before it tidies up: what was saved is durable, and if tidying fails the next order is refused.
+/// Answers before it tidies up: what was saved is durable. If tidying fails, [`Store::room`] says so within moments, and
+/// every further order is refused.
 fn run(mut writer: Writer, orders: &mpsc::Receiver<Order>) {
     while let Ok(order) = orders.recv() {
         // Whoever went away without the answer changes nothing.

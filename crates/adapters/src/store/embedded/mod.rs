@@ -197,8 +197,9 @@ impl Store for Embedded {
         }
     }
 
-    fn room(&self) -> Room {
-        self.shared.room.room()
+    fn room(&self) -> Result<Room, String> {
+        self.shared.refuse_when_broken().map_err(|error| error.to_string())?;
+        Ok(self.shared.room.room())
     }
 
     fn figures(&self) -> StoreFigures {

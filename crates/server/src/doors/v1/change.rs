@@ -6,9 +6,10 @@ use crate::doors::wait::{ask, ask_within};
 use crate::http::{Reply, read_body, traceparent};
 use hyper::Request as HttpRequest;
 use hyper::body::{Bytes, Incoming};
-use unanim_api::{Problem, ProblemCode, branches, nothing};
+use std::sync::Arc;
+use unanim_api::{Problem, branches, nothing};
 use unanim_coordinator::{Answer, Request, View};
-use unanim_engine::{BranchId, Decision, Gid, Outcome, ReasonCode};
+use unanim_engine::{BranchId, Decision, Gid};
 
 pub(in crate::doors) async fn add(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
     let (head, body) = request.into_parts();
@@ -33,10 +34,6 @@ pub(in crate::doors) async fn add(app: &App, gid: Gid, request: HttpRequest<Inco
 
 pub(in crate::doors) async fn commit(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
     let (view, patience) = decide(app, &gid, Decision::Commit, request).await?;
-    // An abort is an outcome and no error, unless a client wanted it: then this wish came too late.
-    if view.outcome == Some(Outcome::Aborted) && view.reason.as_ref().is_some_and(|r| r.code == ReasonCode::Client) {
-        return Err(Problem::new(ProblemCode::AlreadyDecided, "the transaction was rolled back").about(&gid));
-    }
     Ok(transaction(&view, patience.wait))
 }
 
@@ -50,7 +47,7 @@ async fn decide(
     gid: &Gid,
     decision: Decision,
     request: HttpRequest<Incoming>,
-) -> Result<(Box<View>, Patience), Problem> {
+) -> Result<(Arc<View>, Patience), Problem> {
     let (head, body) = request.into_parts();
     let patience = Patience::of(head.uri.query())?;
     let body: Bytes = read_body(&head.headers, body).await?;
@@ -66,7 +63,7 @@ async fn decide(
     Ok((viewed(gid, answer, |_| String::new())?, patience))
 }
 
-fn viewed(gid: &Gid, answer: Answer, place: impl Fn(&BranchId) -> String) -> Result<Box<View>, Problem> {
+fn viewed(gid: &Gid, answer: Answer, place: impl Fn(&BranchId) -> String) -> Result<Arc<View>, Problem> {
     match answer {
         Answer::Transaction(view) => Ok(view),
         Answer::Refused(refusal) => Err(problem(gid, refusal, place)),
