@@ -29,7 +29,7 @@ pub(crate) fn complain(line: impl Display) {
 /// Says why a command failed; not that a reader went away, as `head` does when it has enough.
 pub(crate) fn explain(error: &anyhow::Error) {
     let unwritten = error.downcast_ref::<Unwritten>();
-    if !unwritten.is_some_and(|unwritten| unwritten.0.kind() == ErrorKind::BrokenPipe) {
+    if unwritten.is_none_or(|unwritten| unwritten.0.kind() != ErrorKind::BrokenPipe) {
         complain(format_args!("unanim: {error:#}"));
     }
 }

@@ -60,8 +60,9 @@ struct SubmitArgs {
     /// What to wait for
     #[arg(long, value_enum, default_value = "finished")]
     wait: Wait,
-    /// How long to try and to wait
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    /// How long to try and to wait. What is undecided aborts 60s after it was accepted, unless it says otherwise: by
+    /// default this waits longer, to be told
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = humantime::parse_duration)]
     timeout: Duration,
     /// Print the server's answer as it is
     #[arg(long)]
@@ -143,4 +144,22 @@ fn connect(args: &ServerArgs) -> anyhow::Result<Coordinator> {
     let token = token.transpose()?.map(|token| token.trim().to_owned());
     let client = crate::http::Client::new(args.ca_file.as_deref())?.with_token(token)?;
     Coordinator::new(&args.server, client)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args;
+
+    use super::*;
+
+    /// How long a server gives a transaction that names no `timeout_ms`.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn by_default_it_outlasts_the_deadline_of_what_it_submits() {
+        let command = SubmitArgs::augment_args(clap::Command::new("submit"));
+        let timeout = command.get_arguments().find(|arg| arg.get_id() == "timeout").unwrap();
+        let default = timeout.get_default_values()[0].to_str().unwrap();
+        assert!(humantime::parse_duration(default).unwrap() >= DEADLINE + Duration::from_secs(10), "{default}");
+    }
 }
