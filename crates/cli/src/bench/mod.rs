@@ -25,7 +25,7 @@ Example:
 
 Exit codes: 0 when every transaction committed; 1 otherwise.")]
 pub(crate) struct BenchArgs {
-    /// The coordinator
+    /// The coordinator, as http://HOST:PORT
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: Uri,
     /// The front door to go through
@@ -59,6 +59,12 @@ enum Door {
 pub(crate) fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     if args.url.scheme_str() != Some("http") || args.url.authority().is_none() {
         bail!("--url is http://HOST:PORT, not {}", args.url);
+    }
+    if args.url.path() != "/" || args.url.query().is_some() {
+        bail!(
+            "--url is http://HOST:PORT: a coordinator has its doors at its root, so nothing may follow the port, as in {}",
+            args.url
+        );
     }
     let span = |seconds: f64, flag| {
         Duration::try_from_secs_f64(seconds).with_context(|| format!("--{flag} {seconds} is no time"))

@@ -48,6 +48,18 @@ fn classic_begins_and_prepares() {
 }
 
 #[test]
+fn a_url_with_a_path_is_refused() {
+    for path in ["/base", "/v1/", "/?wait=none"] {
+        let fake = Fake::start(|_, _| Answer::Body(200, r#"{"gid":"g","outcome":"committed"}"#.into()));
+        let output = unanim().args(["bench", "--seconds", "0.1", "--url", &(fake.url() + path)]).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("--url is http://HOST:PORT") && told.contains(path), "{told}");
+        assert!(fake.received().is_empty());
+    }
+}
+
+#[test]
 fn what_does_not_commit_is_an_error() {
     let fake = Fake::start(|_, _| Answer::Body(200, r#"{"gid":"g","outcome":"aborted"}"#.into()));
     let (code, out) = run(&fake, &[]);
