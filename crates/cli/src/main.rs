@@ -65,6 +65,10 @@ Exit codes: 0, or 1 when they cannot be written.")]
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = demo::hold() {
+        output::explain(&error);
+        return ExitCode::FAILURE;
+    }
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(told) => return explain(&told),

@@ -7,6 +7,7 @@ mod process;
 mod scenes;
 mod shop;
 mod stage;
+mod tether;
 
 use std::process::ExitCode;
 
@@ -16,20 +17,20 @@ use self::narrator::Narrator;
 use self::scenes::Play;
 use self::stage::Stage;
 
-/// As a shell reports a command that was interrupted.
-const INTERRUPTED: u8 = 130;
+pub(crate) use self::tether::hold;
 
 /// What `unanim demo --help` shows.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 It runs on free loopback ports, in a temporary folder which it removes, and takes a few seconds.
+After a SIGKILL its processes are gone too, but the folder stays.
 
 Example:
   unanim demo
   unanim demo --keep        then look at the databases and logs in the folder that it names
 
-Exit codes: 0 when the books add up and nothing is held; 1 when not, with the reason; 130 when
-interrupted.")]
+Exit codes: 0 when the books add up and nothing is held; 1 when not, with the reason; when
+interrupted 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).")]
 pub(crate) struct DemoArgs {
     /// Leave the folder with databases and logs behind
     #[arg(long)]
@@ -46,11 +47,16 @@ pub(crate) fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         // Whichever ends first drops the other, and with the play all of its processes.
         tokio::select! {
             ended = play(args) => ended,
-            _ = interrupt.recv() => Ok(INTERRUPTED.into()),
-            _ = terminate.recv() => Ok(INTERRUPTED.into()),
-            _ = hangup.recv() => Ok(INTERRUPTED.into()),
+            _ = interrupt.recv() => Ok(ended_by(SignalKind::interrupt())),
+            _ = terminate.recv() => Ok(ended_by(SignalKind::terminate())),
+            _ = hangup.recv() => Ok(ended_by(SignalKind::hangup())),
         }
     })
+}
+
+/// As a shell reports a command that a signal has ended.
+fn ended_by(signal: SignalKind) -> ExitCode {
+    ExitCode::from(128 + signal.as_raw_value() as u8)
 }
 
 async fn play(args: DemoArgs) -> anyhow::Result<ExitCode> {

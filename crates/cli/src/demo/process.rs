@@ -1,4 +1,4 @@
-//! A child process that is killed when its handle goes, whatever the reason.
+//! A child process that is killed when its handle goes, or the whole demo, whatever the reason.
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::tether;
 use crate::http::Client;
 
 const POLL: Duration = Duration::from_millis(5);
@@ -60,6 +61,7 @@ impl Process {
                 command.env_remove(name);
             }
         }
+        tether::tie(&mut command);
         self.child = Some(command.spawn().with_context(|| format!("cannot start {}", self.name))?);
         let what = format!("{} to serve", self.name);
         until(&what, START_MAX, async || {

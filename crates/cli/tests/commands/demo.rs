@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{unanim, wait_until};
@@ -15,13 +15,26 @@ fn demo(scratch: &Path) -> Command {
 
 fn assert_clean(scratch: &Path) {
     assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0, "the folder is still there");
+    assert_eq!(processes(scratch), 0, "a process is still there");
+}
+
+/// How many processes have this folder in their arguments.
+fn processes(scratch: &Path) -> usize {
     let name = scratch.to_str().unwrap();
-    let runs = |entry: std::fs::DirEntry| {
+    let runs = |entry: &std::fs::DirEntry| {
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).contains(name)
     };
-    let left = std::fs::read_dir("/proc").unwrap().flatten().any(runs);
-    assert!(!left, "a process is still there");
+    std::fs::read_dir("/proc").unwrap().flatten().filter(runs).count()
+}
+
+/// Starts it and lets it come to its second scene.
+fn play(scratch: &Path) -> Child {
+    let mut child = demo(scratch).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("2 "))).unwrap().unwrap();
+    assert!(processes(scratch) > 0);
+    child
 }
 
 #[test]
@@ -39,15 +52,36 @@ fn the_books_add_up_and_nothing_stays() {
 
 #[test]
 fn interrupted_it_takes_everything_with_it() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut child = play(scratch.path());
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = wait_until("the demo to end", || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(code), "{signal}");
+        assert_clean(scratch.path());
+    }
+}
+
+#[test]
+fn killed_it_takes_its_processes_with_it() {
     let scratch = tempfile::tempdir().unwrap();
-    let mut child = demo(scratch.path()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("2 "))).unwrap().unwrap();
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    let status = wait_until("the demo to end", || child.try_wait().unwrap());
-    assert_eq!(status.code(), Some(130));
-    assert_clean(scratch.path());
+    let mut child = play(scratch.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("its processes to end", || (processes(scratch.path()) == 0).then_some(()));
+}
+
+#[test]
+fn what_is_tied_to_a_process_that_is_gone_does_not_start() {
+    for command in ["serve", "demo-participant"] {
+        let folder = tempfile::tempdir().unwrap();
+        let args = [command, "--listen", "127.0.0.1:0", "--data-dir", folder.path().to_str().unwrap()];
+        // Process 0 is nobody's parent.
+        let output = unanim().args(args).env("_UNANIM_DIES_WITH", "0").output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("is gone"), "{output:?}");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    }
 }
 
 #[test]
