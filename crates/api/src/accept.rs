@@ -2,10 +2,10 @@
 use crate::branch::{TIMEOUT_MS, TIMEOUT_MS_MAX, bounded, policy};
 use crate::canonical;
 use crate::door::{Door, Faults};
-use crate::json::{Object, parse};
+use crate::json::{List, Object, parse};
 use crate::names::mode_of;
 use crate::problem::{Problem, ProblemCode};
-use crate::submission::{Addition, Branch, Nothing, Submission, Written};
+use crate::submission::{Addition, BRANCHES_READ, Branch, Nothing, Submission, Written};
 use std::collections::HashSet;
 use std::sync::Arc;
 use unanim_engine::{BranchId, BranchSpec, Gid, Mode, RetryPolicy};
@@ -35,13 +35,10 @@ pub struct Accepted {
 /// No JSON; something else than expected; over a limit; an endpoint that is not allowed.
 pub fn submission(body: &[u8], door: &Door<'_>) -> Result<Accepted, Problem> {
     let from: Submission<'_> = parse(body)?;
-    let given = from.branches.as_deref().unwrap_or_default();
+    let given = from.branches.as_ref().map_or(Ok(&[][..]), |given| door.bounded(given))?;
     let digest = digest(text(body), given)?;
     let mut faults = Faults::default();
-    let gid = from
-        .gid
-        .as_ref()
-        .and_then(|gid| Gid::new(gid).map_err(|e| faults.invalid("/gid", "not_a_name", e.to_string())).ok());
+    let gid = from.gid.as_ref().and_then(|gid| Gid::new(gid).map_err(|e| faults.invalid("/gid", "not_a_name", e)).ok());
     let mode = mode_of(&from.mode);
     if mode.is_none() {
         faults.invalid("/mode", "unknown_mode", "the modes of this version: two_phase");
@@ -69,13 +66,14 @@ pub fn submission(body: &[u8], door: &Door<'_>) -> Result<Accepted, Problem> {
 /// As of [`submission`]; and a branch without an id, since it could not be told from a second one when it is sent again.
 pub fn branches(body: &[u8], door: &Door<'_>) -> Result<Vec<Arc<BranchSpec>>, Problem> {
     let from: Addition<'_> = parse(body)?;
-    digest(text(body), &from.branches)?;
+    let given = door.bounded(&from.branches)?;
+    digest(text(body), given)?;
     let mut faults = Faults::default();
-    if from.branches.is_empty() {
+    if given.is_empty() {
         faults.invalid("/branches", "required", "at least one branch is needed");
     }
-    let ids = ids(&from.branches, false, &mut faults);
-    let mut branches = door.all(&from.branches, ids, &mut faults);
+    let ids = ids(given, false, &mut faults);
+    let mut branches = door.all(given, ids, &mut faults);
     faults.judged()?;
     with_digests(text(body), &mut branches);
     Ok(branches.into_iter().map(Arc::new).collect())
@@ -90,16 +88,17 @@ pub fn nothing(body: &[u8]) -> Result<(), Problem> {
 }
 
 impl Door<'_> {
+    /// The branches, unless there are too many of them to be looked at.
+    fn bounded<'a, 'b>(
+        &self,
+        given: &'a List<Object<Branch<'b>>, BRANCHES_READ>,
+    ) -> Result<&'a [Object<Branch<'b>>], Problem> {
+        let max = self.limits.branches_max.min(BRANCHES_READ);
+        let detail = || format!("more than {max} branches");
+        given.within(max).ok_or_else(|| Problem::of_field(ProblemCode::TooLarge, "/branches", "too_many", detail()))
+    }
+
     fn all(&self, given: &[Object<Branch<'_>>], ids: Vec<Option<BranchId>>, faults: &mut Faults) -> Vec<BranchSpec> {
-        if given.len() > self.limits.branches_max {
-            faults.add(
-                ProblemCode::TooLarge,
-                "/branches",
-                "too_many",
-                format!("more than {} branches", self.limits.branches_max),
-            );
-            return Vec::new();
-        }
         let mut specs = Vec::with_capacity(given.len());
         for (at, (from, id)) in given.iter().zip(ids).enumerate() {
             // A branch without a valid id is looked at all the same, for its other mistakes.
@@ -118,7 +117,7 @@ fn ids(given: &[Object<Branch<'_>>], make: bool, faults: &mut Faults) -> Vec<Opt
         if let Some(id) = &branch.id
             && !taken.insert(&**id)
         {
-            faults.invalid(format!("/branches/{at}/id"), "duplicate", "an earlier branch has this id");
+            faults.invalid(format_args!("/branches/{at}/id"), "duplicate", "an earlier branch has this id");
         }
     }
     let mut number = 0;
@@ -132,13 +131,13 @@ fn ids(given: &[Object<Branch<'_>>], make: bool, faults: &mut Faults) -> Vec<Opt
     let mut ids = Vec::with_capacity(given.len());
     for (at, branch) in given.iter().enumerate() {
         let id = match &branch.id {
-            Some(id) => BranchId::new(id)
-                .map_err(|e| faults.invalid(format!("/branches/{at}/id"), "not_a_name", e.to_string()))
-                .ok(),
+            Some(id) => {
+                BranchId::new(id).map_err(|e| faults.invalid(format_args!("/branches/{at}/id"), "not_a_name", e)).ok()
+            }
             None if make => Some(BranchId::new(&fresh()).expect("a letter and a number are a name")),
             None => {
                 let detail = "an id is needed, so that the same branch sent again is the same branch";
-                faults.invalid(format!("/branches/{at}/id"), "required", detail);
+                faults.invalid(format_args!("/branches/{at}/id"), "required", detail);
                 None
             }
         };

@@ -1,9 +1,10 @@
 //! What a branch of a request means, and whether it may.
 use crate::door::{BadEndpoint, Door, Faults};
-use crate::json::{Members, Object, escaped};
+use crate::json::{List, Members, Object, escaped};
 use crate::problem::ProblemCode;
-use crate::submission::{Branch, Endpoints, Retry};
+use crate::submission::{Branch, Endpoints, HEADERS_MAX, REFUSED_STATUSES_MAX, Retry};
 use bytes::Bytes;
+use std::collections::HashSet;
 use unanim_engine::{BranchId, BranchSpec, Dialect, Op, Participant, RetryOverride, Target};
 
 /// How long one call may take unless its branch says otherwise, in milliseconds.
@@ -20,8 +21,6 @@ pub const RETRY_MS_MAX: u32 = 3_600_000;
 pub const REFUSED_STATUSES: [u16; 2] = [409, 422];
 /// Names and values of one branch's headers together, in bytes.
 pub const HEADER_BYTES_MAX: usize = 16 << 10;
-/// More statuses than there are.
-const REFUSED_STATUSES_MAX: usize = 100;
 /// Statuses that speak of the call and not of the work: they cannot say no.
 const NEVER_REFUSED: [u64; 6] = [401, 407, 408, 412, 425, 429];
 /// Headers that HTTP or the coordinator owns; beside these everything that begins with `unanim-`.
@@ -54,12 +53,12 @@ impl Door<'_> {
             faults,
         );
         let own_retry = from.retry.as_ref().map(|own| policy(&place, own, faults));
-        let refused_statuses = statuses(&place, from.refused_statuses.as_deref(), faults);
+        let refused_statuses = statuses(&place, from.refused_statuses.as_ref(), faults);
         let headers = self.headers(&place, from.headers.as_ref(), faults);
         let payload = from.payload.map(|p| Bytes::copy_from_slice(p.get().as_bytes()));
         if payload.as_ref().is_some_and(|p| p.len() > self.limits.payload_bytes_max) {
             let detail = format!("larger than {} bytes", self.limits.payload_bytes_max);
-            faults.add(ProblemCode::TooLarge, format!("{place}/payload"), "too_large", detail);
+            faults.add(ProblemCode::TooLarge, format_args!("{place}/payload"), "too_large", detail);
         }
         let (participant, target) = target.filter(|_| faults.len() == before)?;
         Some(BranchSpec {
@@ -80,11 +79,11 @@ impl Door<'_> {
     fn target(&self, place: &str, from: &Branch<'_>, faults: &mut Faults) -> Option<(Participant, Target)> {
         match (&from.endpoint, &from.endpoints) {
             (Some(_), Some(_)) => {
-                faults.invalid(format!("{place}/endpoints"), "conflict", "either endpoint or endpoints, not both");
+                faults.invalid(format_args!("{place}/endpoints"), "conflict", "either endpoint or endpoints, not both");
                 None
             }
             (None, None) => {
-                faults.invalid(format!("{place}/endpoint"), "required", "an endpoint is needed, or endpoints");
+                faults.invalid(format_args!("{place}/endpoint"), "required", "an endpoint is needed, or endpoints");
                 None
             }
             (Some(url), None) => {
@@ -112,9 +111,11 @@ impl Door<'_> {
                     participant = participant.or(found);
                     urls.push((op, (**url).into()));
                 }
-                None if needed => {
-                    faults.invalid(format!("{place}/{name}"), "required", "prepare, commit and rollback are all needed")
-                }
+                None if needed => faults.invalid(
+                    format_args!("{place}/{name}"),
+                    "required",
+                    "prepare, commit and rollback are all needed",
+                ),
                 None => {}
             }
         }
@@ -136,40 +137,45 @@ impl Door<'_> {
     }
 
     /// The branch's headers, and the trace that the request belongs to unless the branch names one.
-    fn headers(&self, place: &str, given: Option<&Members<'_>>, faults: &mut Faults) -> Box<[(Box<str>, Box<str>)]> {
-        let given = given.map_or(&[][..], |members| &members.0);
+    fn headers(
+        &self,
+        place: &str,
+        given: Option<&Members<'_, HEADERS_MAX>>,
+        faults: &mut Faults,
+    ) -> Box<[(Box<str>, Box<str>)]> {
+        let mut large = |most: String| {
+            faults.add(ProblemCode::TooLarge, format_args!("{place}/headers"), "too_large", most);
+            Box::default()
+        };
+        let Some(given) = given.map_or(Some(&[][..]), |members| members.within(HEADERS_MAX)) else {
+            return large(format!("more than {HEADERS_MAX} headers"));
+        };
+        if given.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > HEADER_BYTES_MAX {
+            return large(format!("more than {HEADER_BYTES_MAX} bytes"));
+        }
+        let mut names = HashSet::with_capacity(given.len());
         let mut headers: Vec<(Box<str>, Box<str>)> =
             Vec::with_capacity(given.len() + usize::from(self.traceparent.is_some()));
-        let mut bytes = 0;
         for (name, value) in given {
             let lower = name.to_ascii_lowercase();
-            bytes += name.len() + value.len();
             let wrong = match &*lower {
                 _ if !is_token(name) => Some(("not_a_header", "not a header's name")),
                 own if own.starts_with("unanim-") || RESERVED_HEADERS.contains(&own) => {
                     Some(("reserved", "this header is not yours to set"))
                 }
-                again if headers.iter().any(|(n, _)| **n == *again) => Some(("duplicate", "given twice")),
                 _ if !is_header_value(value) => {
                     Some(("not_a_header", "a header's value is visible ASCII, with single spaces inside"))
                 }
+                again if !names.insert(again.to_owned()) => Some(("duplicate", "given twice")),
                 _ => None,
             };
             match wrong {
-                Some((code, detail)) => faults.invalid(format!("{place}/headers/{}", escaped(name)), code, detail),
+                Some((code, detail)) => faults.invalid(format_args!("{place}/headers/{}", escaped(name)), code, detail),
                 None => headers.push((lower.into(), (**value).into())),
             }
         }
-        if bytes > HEADER_BYTES_MAX {
-            faults.add(
-                ProblemCode::TooLarge,
-                format!("{place}/headers"),
-                "too_large",
-                format!("more than {HEADER_BYTES_MAX} bytes"),
-            );
-        }
         if let Some(trace) = self.traceparent
-            && !headers.iter().any(|(name, _)| **name == *"traceparent")
+            && !names.contains("traceparent")
         {
             headers.push(("traceparent".into(), trace.into()));
         }
@@ -181,7 +187,7 @@ impl Door<'_> {
 pub(crate) fn bounded(place: &str, name: &str, given: Option<u64>, default: u64, max: u64, faults: &mut Faults) -> u64 {
     let value = given.unwrap_or(default);
     if !(1..=max).contains(&value) {
-        faults.invalid(format!("{place}/{name}"), "out_of_range", format!("must be from 1 to {max}"));
+        faults.invalid(format_args!("{place}/{name}"), "out_of_range", format_args!("must be from 1 to {max}"));
     }
     value
 }
@@ -195,20 +201,22 @@ pub(crate) fn policy(place: &str, given: &Object<Retry>, faults: &mut Faults) ->
     if let (Some(first), Some(max)) = (first_ms, max_ms)
         && first > max
     {
-        faults.invalid(format!("{place}/max_ms"), "out_of_range", "must not be less than first_ms");
+        faults.invalid(format_args!("{place}/max_ms"), "out_of_range", "must not be less than first_ms");
     }
     RetryOverride { first_ms, max_ms }
 }
 
-fn statuses(place: &str, given: Option<&[u64]>, faults: &mut Faults) -> Box<[u16]> {
+fn statuses(place: &str, given: Option<&List<u64, REFUSED_STATUSES_MAX>>, faults: &mut Faults) -> Box<[u16]> {
     let Some(given) = given else { return REFUSED_STATUSES.into() };
-    if given.len() > REFUSED_STATUSES_MAX {
-        faults.invalid(format!("{place}/refused_statuses"), "too_many", format!("more than {REFUSED_STATUSES_MAX}"));
-    }
+    let Some(given) = given.within(REFUSED_STATUSES_MAX) else {
+        let detail = format_args!("more than {REFUSED_STATUSES_MAX}");
+        faults.invalid(format_args!("{place}/refused_statuses"), "too_many", detail);
+        return Box::default();
+    };
     for (at, status) in given.iter().enumerate() {
         if !(400..=499).contains(status) || NEVER_REFUSED.contains(status) {
             let detail = "a status from 400 to 499 that speaks of the work: not 401, 407, 408, 412, 425 or 429";
-            faults.invalid(format!("{place}/refused_statuses/{at}"), "out_of_range", detail);
+            faults.invalid(format_args!("{place}/refused_statuses/{at}"), "out_of_range", detail);
         }
     }
     given.iter().map(|status| *status as u16).collect()

@@ -1,7 +1,8 @@
 //! The JSON of the classic front door (wire/classic.md).
 use crate::door::BadEndpoint;
-use crate::json::{Text, parse};
+use crate::json::{List, Text, parse};
 use crate::problem::{FieldError, Problem, ProblemCode};
+use crate::submission::BRANCHES_READ;
 use crate::transaction::written;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,7 +21,7 @@ const SCHEME: &str = "http://";
 #[serde(deny_unknown_fields)]
 struct Prepare<'a> {
     #[serde(borrow)]
-    participants: Vec<Text<'a>>,
+    participants: List<Text<'a>, BRANCHES_READ>,
 }
 
 /// Reads `POST /transaction/<gid>/prepare`: a branch for each participant.
@@ -39,28 +40,17 @@ pub fn prepare(
         let error = FieldError { pointer: format!("/participants/{at}"), code: kind, detail };
         Err(Problem::of_fields(code, vec![error]))
     };
-    match from.participants.len() {
-        0 => {
-            return Err(Problem::of_field(
-                ProblemCode::InvalidRequest,
-                "/participants",
-                "required",
-                "at least one participant is needed",
-            ));
-        }
-        n if n > branches_max => {
-            return Err(Problem::of_field(
-                ProblemCode::TooLarge,
-                "/participants",
-                "too_many",
-                format!("more than {branches_max}"),
-            ));
-        }
-        _ => {}
+    let of_all = |code, kind, detail: String| Problem::of_field(code, "/participants", kind, detail);
+    let max = branches_max.min(BRANCHES_READ);
+    let Some(participants) = from.participants.within(max) else {
+        return Err(of_all(ProblemCode::TooLarge, "too_many", format!("more than {max}")));
+    };
+    if participants.is_empty() {
+        return Err(of_all(ProblemCode::InvalidRequest, "required", "at least one participant is needed".into()));
     }
-    let mut seen = HashSet::with_capacity(from.participants.len());
-    let mut branches = Vec::with_capacity(from.participants.len());
-    for (at, address) in from.participants.iter().enumerate() {
+    let mut seen = HashSet::with_capacity(participants.len());
+    let mut branches = Vec::with_capacity(participants.len());
+    for (at, address) in participants.iter().enumerate() {
         if let Err(detail) = check_address(address) {
             return fault(ProblemCode::InvalidRequest, at, "not_an_address", format!("{:?} {detail}", &**address));
         }
@@ -278,6 +268,8 @@ mod tests {
         assert_eq!(wrong(r#"{"participants": []}"#), ("invalid_request", "/participants".into()));
         assert_eq!(wrong(r#"{"participants": ["a:1", 7]}"#), ("invalid_request", "/participants/1".into()));
         assert_eq!(wrong(r#"{"participants": ["a:1","b:1","c:1","d:1"]}"#).0, "too_large");
+        let many = vec![r#""""#; 5_000_000].join(",");
+        assert_eq!(wrong(&format!(r#"{{"participants": [{many}]}}"#)), ("too_large", "/participants".into()));
         assert_eq!(wrong(r#"{"participants": ["a:1"], "x": 1}"#), ("invalid_request", "/x".into()));
     }
 

@@ -1,7 +1,7 @@
 //! Reading JSON: what is no JSON at all, and where what is JSON says something else than expected.
 use crate::problem::{FieldError, Problem, ProblemCode};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_path_to_error::{Path, Segment};
 use std::borrow::Cow;
 use std::fmt;
@@ -132,30 +132,126 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// The members of an object, in their order, none dropped: a name may come twice.
+/// The first things of what may be without end; only whether there are more is known of the others, so that a body
+/// takes no more memory than what is asked for in it may.
 #[derive(Debug)]
-pub(crate) struct Members<'a>(pub(crate) Vec<(Text<'a>, Text<'a>)>);
+pub(crate) struct First<T> {
+    kept: Vec<T>,
+    more: bool,
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<T> First<T> {
+    /// All of them; none where they are more than `max`, or more than were kept.
+    pub(crate) fn within(&self, max: usize) -> Option<&[T]> {
+        (!self.more && self.kept.len() <= max).then_some(&self.kept)
+    }
+}
+
+/// A list of which no more than `MAX` are read.
+#[derive(Debug)]
+pub(crate) struct List<T, const MAX: usize>(First<T>);
+
+impl<T, const MAX: usize> Deref for List<T, MAX> {
+    type Target = First<T>;
+
+    fn deref(&self) -> &First<T> {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for List<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visit;
+        struct Visit<T, const MAX: usize>(PhantomData<T>);
 
-        impl<'de> Visitor<'de> for Visit {
-            type Value = Members<'de>;
+        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Visit<T, MAX> {
+            type Value = First<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<First<T>, A::Error> {
+                let mut kept = Vec::new();
+                while kept.len() < MAX {
+                    match seq.next_element()? {
+                        Some(element) => kept.push(element),
+                        None => return Ok(First { kept, more: false }),
+                    }
+                }
+                let more = seq.next_element::<IgnoredAny>()?.is_some();
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(First { kept, more })
+            }
+        }
+
+        from.deserialize_seq(Visit::<T, MAX>(PhantomData)).map(List)
+    }
+}
+
+/// The members of an object, in their order: a name may come twice. No more than `MAX` are read.
+#[derive(Debug)]
+pub(crate) struct Members<'a, const MAX: usize>(First<(Text<'a>, Text<'a>)>);
+
+impl<'a, const MAX: usize> Deref for Members<'a, MAX> {
+    type Target = First<(Text<'a>, Text<'a>)>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for Members<'a, MAX> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visit<const MAX: usize>;
+
+        impl<'de, const MAX: usize> Visitor<'de> for Visit<MAX> {
+            type Value = First<(Text<'de>, Text<'de>)>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of strings")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut kept = Vec::new();
+                while kept.len() < MAX {
+                    match map.next_entry()? {
+                        Some(member) => kept.push(member),
+                        None => return Ok(First { kept, more: false }),
+                    }
                 }
-                Ok(Members(members))
+                let more = map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some();
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(First { kept, more })
             }
         }
 
-        from.deserialize_map(Visit)
+        from.deserialize_map(Visit::<MAX>).map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_first_of_a_list_are_read() {
+        let read =
+            |text| serde_json::from_str::<List<u8, 2>>(text).map(|l| (l.within(9).map(<[u8]>::to_vec), l.kept.len()));
+        assert_eq!(read("[]").expect("good"), (Some(vec![]), 0));
+        assert_eq!(read("[1,2]").expect("good"), (Some(vec![1, 2]), 2));
+        assert_eq!(read("[1,2,3]").expect("good"), (None, 2));
+        assert_eq!(read("[1,2,{},[\"x\"]]").expect("what is skipped is not looked at"), (None, 2));
+        assert!(read("[1,{}]").is_err() && read("{}").is_err());
+        let two = serde_json::from_str::<List<u8, 2>>("[1,2]").expect("good");
+        assert!(two.within(1).is_none() && two.within(2).is_some());
+    }
+
+    #[test]
+    fn no_more_than_the_first_members_are_read() {
+        let read = |text| serde_json::from_str::<Members<'_, 2>>(text).map(|m| (m.within(9).is_some(), m.kept.len()));
+        assert_eq!(read("{}").expect("good"), (true, 0));
+        assert_eq!(read(r#"{"a":"1","a":"2"}"#).expect("good"), (true, 2));
+        assert_eq!(read(r#"{"a":"1","b":"2","c":[3]}"#).expect("good"), (false, 2));
+        assert!(read(r#"{"a":1}"#).is_err() && read("[]").is_err());
     }
 }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use unanim_engine::Gid;
 
 /// More wrong fields than this are not listed.
-const ERRORS_MAX: usize = 50;
+pub(crate) const ERRORS_MAX: usize = 50;
+/// Of a longer text about a mistake, which repeats what the client sent, only the beginning is told.
+const TEXT_BYTES_MAX: usize = 1_024;
 
 /// What went wrong, for programs. Codes are only ever added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,13 +163,23 @@ impl Problem {
     }
 
     /// One about these fields; only the first ones are listed.
-    pub fn of_fields(code: ProblemCode, mut errors: Vec<FieldError>) -> Problem {
+    pub fn of_fields(code: ProblemCode, errors: Vec<FieldError>) -> Problem {
+        let count = errors.len();
+        Problem::of_first(code, errors, count)
+    }
+
+    /// One about `count` fields, of which the first ones are these.
+    pub(crate) fn of_first(code: ProblemCode, mut errors: Vec<FieldError>, count: usize) -> Problem {
+        errors.truncate(ERRORS_MAX);
+        for error in &mut errors {
+            shorten(&mut error.pointer);
+            shorten(&mut error.detail);
+        }
         let detail = match &*errors {
             [] => code.title().to_owned(),
             [only] => described(only),
-            [first, ..] => format!("{} ({} mistakes in all)", described(first), errors.len()),
+            [first, ..] => format!("{} ({} mistakes in all)", described(first), count),
         };
-        errors.truncate(ERRORS_MAX);
         Problem { code, detail: detail.into(), gid: None, errors }
     }
 
@@ -217,6 +229,13 @@ impl Problem {
     }
 }
 
+fn shorten(text: &mut String) {
+    if text.len() > TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.push('…');
+    }
+}
+
 fn described(error: &FieldError) -> String {
     if error.pointer.is_empty() { error.detail.clone() } else { format!("{}: {}", error.pointer, error.detail) }
 }
@@ -253,5 +272,13 @@ mod tests {
         let problem = Problem::of_fields(ProblemCode::InvalidRequest, (0..10_000).map(error).collect());
         assert_eq!(problem.errors.len(), ERRORS_MAX);
         assert!(problem.detail.contains("10000 mistakes"), "{}", problem.detail);
+    }
+
+    #[test]
+    fn what_a_client_sent_is_not_sent_back_at_length() {
+        let problem =
+            Problem::of_field(ProblemCode::InvalidRequest, "/é".repeat(1 << 20), "unknown", "ü".repeat(1 << 20));
+        assert!(problem.body().len() < 8 * TEXT_BYTES_MAX, "{}", problem.body().len());
+        assert!(problem.errors[0].pointer.starts_with("/é/é") && problem.errors[0].detail.ends_with('…'));
     }
 }

@@ -1,7 +1,14 @@
 //! The bodies of v1 requests, as they are written. What they mean is decided in `accept`.
-use crate::json::{Members, Object, Text};
+use crate::json::{List, Members, Object, Text};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+
+/// More branches, or participants, than this are not even read, whatever the limit is.
+pub(crate) const BRANCHES_READ: usize = 10_000;
+/// Headers of one branch.
+pub(crate) const HEADERS_MAX: usize = 100;
+/// More statuses than there are.
+pub(crate) const REFUSED_STATUSES_MAX: usize = 100;
 
 /// `POST /v1/transactions`.
 #[derive(Debug, Deserialize)]
@@ -15,7 +22,7 @@ pub(crate) struct Submission<'a> {
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) retry: Option<Object<Retry>>,
     #[serde(borrow)]
-    pub(crate) branches: Option<Vec<Object<Branch<'a>>>>,
+    pub(crate) branches: Option<List<Object<Branch<'a>>, BRANCHES_READ>>,
 }
 
 /// `POST /v1/transactions/{gid}/branches`.
@@ -23,7 +30,7 @@ pub(crate) struct Submission<'a> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Addition<'a> {
     #[serde(borrow)]
-    pub(crate) branches: Vec<Object<Branch<'a>>>,
+    pub(crate) branches: List<Object<Branch<'a>>, BRANCHES_READ>,
 }
 
 /// `POST /v1/transactions/{gid}/commit` and `…/rollback`: `{}`.
@@ -59,10 +66,10 @@ pub(crate) struct Branch<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     pub(crate) payload: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(crate) headers: Option<Members<'a>>,
+    pub(crate) headers: Option<Members<'a, HEADERS_MAX>>,
     pub(crate) call_timeout_ms: Option<u64>,
     pub(crate) retry: Option<Object<Retry>>,
-    pub(crate) refused_statuses: Option<Vec<u64>>,
+    pub(crate) refused_statuses: Option<List<u64, REFUSED_STATUSES_MAX>>,
     pub(crate) one_phase: Option<bool>,
 }
 

@@ -130,6 +130,7 @@ mod tests {
     fn view() -> View {
         View {
             gid: Gid::new("order-17").expect("a name"),
+            digest: [0; 32],
             mode: Mode::TwoPhase,
             phase: Phase::Aborting,
             outcome: Some(Outcome::Aborted),

@@ -209,6 +209,37 @@ fn strangers_and_sizes_have_codes_of_their_own() {
 }
 
 #[test]
+fn lists_without_end_are_refused_at_once() {
+    let many = |what: &str, n: usize| vec![what; n].join(",");
+    let code = |result: Result<Accepted, Problem>| {
+        let problem = result.expect_err("too many");
+        (problem.code.code(), problem.errors[0].pointer.clone())
+    };
+    let branches = many("{}", 5_000_000);
+    assert_eq!(code(one(&branches)), ("too_large", "/branches".into()));
+    assert_eq!(add(&format!(r#"{{"branches":[{branches}]}}"#)).expect_err("too many").code.code(), "too_large");
+    let of_branch = |field: String| one(&format!(r#"{{"endpoint":"http://a/",{field}}}"#));
+    let statuses = |n| of_branch(format!(r#""refused_statuses":[{}]"#, many("404", n)));
+    assert_eq!(statuses(100).expect("good").branches[0].refused_statuses.len(), 100);
+    for n in [101, 4_000_000] {
+        assert_eq!(code(statuses(n)), ("invalid_request", "/branches/0/refused_statuses".into()));
+    }
+    let headers = |n| {
+        let members: Vec<_> = (0..n).map(|at| format!(r#""h{at}":"""#)).collect();
+        of_branch(format!(r#""headers":{{{}}}"#, members.join(",")))
+    };
+    assert_eq!(headers(100).expect("good").branches[0].headers.len(), 100);
+    for n in [101, 1_000_000] {
+        assert_eq!(code(headers(n)), ("too_large", "/branches/0/headers".into()));
+    }
+    // What is behind the bound is still JSON or none.
+    assert_eq!(
+        of_branch(format!(r#""refused_statuses":[{},}}]"#, many("404", 200))).expect_err("no JSON").code.code(),
+        "malformed_json"
+    );
+}
+
+#[test]
 fn depth_is_bounded_wherever_it_is() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(pointers(one(&format!(r#"{{"endpoint":"http://a/","payload":{deep}}}"#))), ["/branches/0/payload"]);
