@@ -60,8 +60,8 @@ struct SubmitArgs {
     /// What to wait for
     #[arg(long, value_enum, default_value = "finished")]
     wait: Wait,
-    /// How long to try and to wait. What is undecided aborts 60s after it was accepted, unless it says otherwise: by
-    /// default this waits longer, to be told
+    /// How long to try and to wait. What is undecided aborts 60s after it was accepted, unless its timeout_ms says
+    /// otherwise: by default this waits longer, to be told
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = humantime::parse_duration)]
     timeout: Duration,
     /// Print the server's answer as it is
