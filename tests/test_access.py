@@ -161,6 +161,15 @@ def test_classic_open_exempts_those_paths_only_and_warns(make_server, token_file
     answer = requests.post(f"{server.url}/transaction/{gid}/prepare", json={"participants": [a.address]}, timeout=5)
     assert answer.json() == {"result": "success"}
     problem(requests.get(f"{server.url}/v1/transactions/{gid}", timeout=5), 401, "unauthenticated")
+    # What was begun with a token is nobody else's business.
+    token = {"Authorization": "Bearer " + token_file.read_text().strip()}
+    v1 = {"gid": "secret", "mode": "two_phase", "start": False, "branches": [a.branch("x")]}
+    assert requests.post(server.url + "/v1/transactions", json=v1, headers=token, timeout=5).status_code == 202
+    problem(requests.get(f"{server.url}/transaction/secret", timeout=5), 404, "not_found")
+    for verb in ("commit", "rollback"):
+        problem(requests.post(f"{server.url}/transaction/secret/{verb}", timeout=5), 404, "not_found")
+    problem(requests.post(f"{server.url}/transaction/secret/prepare", json={"participants": [a.address]}, timeout=5), 404, "not_found")
+    assert requests.get(f"{server.url}/transaction/secret", headers=token, timeout=5).json()["state"] == "init"
     warnings = [line for line in server.log().splitlines() if "WARN" in line.upper() and "classic" in line]
     assert warnings, server.log()
 

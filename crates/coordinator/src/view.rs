@@ -11,6 +11,8 @@ pub struct View {
     pub gid: Gid,
     /// Its protocol.
     pub mode: Mode,
+    /// SHA-256 of the request that began it; never shown.
+    pub digest: [u8; 32],
     /// Where it stands.
     pub phase: Phase,
     /// Its outcome, once decided.
@@ -90,6 +92,7 @@ impl View {
         View {
             gid: txn.gid.clone(),
             mode: txn.mode,
+            digest: txn.digest,
             phase: txn.phase,
             outcome: txn.outcome(),
             reason: txn.reason.as_deref().map(|r| ReasonView {

@@ -19,6 +19,15 @@ pub(crate) enum Ward {
     Classic,
 }
 
+/// Who passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Somebody who may see every transaction.
+    Full,
+    /// Somebody without a token, let in by `--classic open`: only what was begun there is of their business.
+    ClassicOnly,
+}
+
 /// Keeps the rules.
 pub(crate) struct Gate {
     token: Option<Box<[u8]>>,
@@ -45,14 +54,19 @@ impl Gate {
     ///
     /// # Errors
     /// A foreign page, or no valid token where one is needed.
-    pub(crate) fn check(&self, ward: Ward, headers: &HeaderMap, authority: Option<&Authority>) -> Result<(), Problem> {
+    pub(crate) fn check(
+        &self,
+        ward: Ward,
+        headers: &HeaderMap,
+        authority: Option<&Authority>,
+    ) -> Result<Pass, Problem> {
         if ward == Ward::Open || self.holds_token(headers) {
-            return Ok(());
+            return Ok(Pass::Full);
         }
         self.check_host(headers, authority)?;
         match (&self.token, ward) {
-            (None, _) | (_, Ward::Open) => Ok(()),
-            (Some(_), Ward::Classic) if self.classic == Classic::Open => Ok(()),
+            (None, _) | (_, Ward::Open) => Ok(Pass::Full),
+            (Some(_), Ward::Classic) if self.classic == Classic::Open => Ok(Pass::ClassicOnly),
             (Some(_), Ward::Classic | Ward::Guarded) => {
                 Err(Problem::new(ProblemCode::Unauthenticated, "send the token as Authorization: Bearer"))
             }
@@ -147,7 +161,7 @@ mod tests {
             .iter()
             .map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_str(v).expect("a value")))
             .collect();
-        gate.check(ward, &headers, None).map_or_else(|problem| problem.code.status(), |()| 200)
+        gate.check(ward, &headers, None).map_or_else(|problem| problem.code.status(), |_| 200)
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use unanim_coordinator::{Batch, Record, Standing, Stored};
 use unanim_engine::{
-    Body, BranchId, BranchSpec, Dialect, Gid, HistoryEvent, Mode, Outcome, Participant, Phase, Recorded, RetryPolicy,
-    Target, Timestamp,
+    Body, BranchId, BranchSpec, Dialect, Gid, Heuristic, HistoryEvent, Mode, Outcome, Participant, Phase, Recorded,
+    RetryPolicy, Target, Timestamp,
 };
 
 /// Opens the stores that the suite tries.
@@ -123,7 +123,7 @@ async fn round_trip(store: &impl Store) {
     // More than nine events: a key is a number, not its text.
     let mut history = Vec::new();
     for number in 2..30 {
-        let events = [event(Recorded::Stuck), event(Recorded::Acknowledged(number as u32))];
+        let events = [event(Recorded::Stuck), event(Recorded::Heuristic(number as u32 % 2, Heuristic::Mixed))];
         save(store, number, vec![changed("order-17", 2 + history.len() as u64, &events, Standing::Preparing)]).await;
         history.extend(events);
     }
@@ -258,7 +258,7 @@ async fn odd_gids(store: &impl Store) {
 
 async fn large_records(store: &impl Store) {
     let body = body("large", &vec![0xff; store.limits().bytes_max]);
-    let events = vec![event(Recorded::Acknowledged(70_000)); 50_000];
+    let events = vec![event(Recorded::Heuristic(1, Heuristic::Mixed)); 50_000];
     save(store, 1, vec![begun(&body, Standing::Preparing)]).await;
     save(store, 2, vec![changed("large", 3, &events, Standing::Decided)]).await;
     let stored = found(store, "large").await.expect("it is there");

@@ -36,6 +36,18 @@ pub(super) async fn begin(app: &App, request: HttpRequest<Incoming>) -> Result<R
     Ok(Reply::json(StatusCode::OK, classic::begun_body(&gid)).about(gid))
 }
 
+/// Without a token, `--classic open` shows what was begun through this door and nothing else. What a gid was begun with
+/// never changes, so that it may be looked at before the call itself.
+///
+/// # Errors
+/// It was begun elsewhere, or not at all.
+pub(super) async fn check_begun_there(app: &App, gid: &Gid) -> Result<(), Problem> {
+    match viewed(gid, ask(app, gid, Request::Read).await)?.digest {
+        classic::DIGEST => Ok(()),
+        _ => viewed(gid, Answer::Refused(Refusal::NotFound)).map(drop),
+    }
+}
+
 /// `GET /transaction/<gid>`.
 pub(super) async fn read(app: &App, gid: Gid) -> Result<Reply, Problem> {
     let view = viewed(&gid, ask(app, &gid, Request::Read).await)?;

@@ -7,7 +7,7 @@ mod v1;
 mod wait;
 
 use crate::app::App;
-use crate::gate::Ward;
+use crate::gate::{Pass, Ward};
 use crate::http::Reply;
 use crate::telemetry::metrics::Door;
 use http_body_util::Full;
@@ -37,15 +37,19 @@ async fn passed(app: &App, route: Route, request: Request<Incoming>) -> Result<R
         Route::Outcome(gid) if request.method() == Method::GET => v1::inquiry::pass(app, gid, request.uri().query())?,
         _ => false,
     };
-    if !key_holds {
-        app.gate.check(route.ward(), request.headers(), request.uri().authority())?;
-    }
+    let pass = match key_holds {
+        true => Pass::Full,
+        false => app.gate.check(route.ward(), request.headers(), request.uri().authority())?,
+    };
     if route.door() == Door::Classic && !app.classic_is_on {
         return Err(nothing_here("the classic protocol is off: --classic"));
     }
     let allow = route.methods();
     if !allow.is_empty() && request.method().as_str() != allow {
         return Ok(Reply::not_allowed(allow));
+    }
+    if let (Pass::ClassicOnly, Some(gid)) = (pass, route.classic_gid()) {
+        classic::check_begun_there(app, gid).await?;
     }
     match route {
         Route::Live => Ok(probes::live()),

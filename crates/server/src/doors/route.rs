@@ -66,6 +66,19 @@ impl Route {
         }
     }
 
+    /// The transaction that a classic call is about.
+    pub(super) fn classic_gid(&self) -> Option<&Gid> {
+        match self {
+            Route::ClassicRead(gid)
+            | Route::ClassicPrepare(gid)
+            | Route::ClassicCommit(gid)
+            | Route::ClassicRollback(gid) => Some(gid),
+            Route::Live | Route::Ready | Route::Metrics | Route::Transactions | Route::Transaction(_) => None,
+            Route::Outcome(_) | Route::Branches(_) | Route::Commit(_) | Route::Rollback(_) => None,
+            Route::ClassicBegin | Route::BadName(_) | Route::Later | Route::Nowhere => None,
+        }
+    }
+
     /// The one method that the path has; empty where there is nothing.
     pub(super) fn methods(&self) -> &'static str {
         match self {

@@ -37,17 +37,21 @@ struct State {
 }
 
 impl RoomKeeper {
-    /// Makes the reserve, or takes over the one that an earlier session left, whole as it is.
+    /// Takes over the reserve that an earlier session left; makes it where there is none, or one that may be larger now.
     pub(super) fn open(dir: &Path, wished_bytes: u64) -> io::Result<RoomKeeper> {
         let path = dir.join("reserve");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let (now, held) = (Instant::now(), file.metadata()?.len());
         let mut state =
             State { size: held, is_made: true, room: Room::Enough, reusable: 0, looked_at: now, full_until: now, file };
-        if !(RESERVE_MIN..=wished_bytes).contains(&held) {
+        let free = free_bytes(dir)?;
+        let may_hold = wished_bytes.min((free.saturating_add(held) / 4).max(RESERVE_MIN));
+        // Not for a little: it is written anew.
+        let is_small = held < may_hold && (may_hold == wished_bytes || held < may_hold / 2);
+        if held > wished_bytes || is_small {
             state.file.set_len(0)?;
             let free = free_bytes(dir)?;
-            state.size = wished_bytes.min((free / 4).max(RESERVE_MIN));
+            state.size = may_hold;
             (state.room, state.is_made) = (Room::Full, false);
             state.look(free, now);
             if state.room == Room::Full {
@@ -238,8 +242,12 @@ mod tests {
     fn the_reserve_of_an_earlier_session_is_taken_over() {
         let dir = TempDir::new().expect("a folder");
         drop(RoomKeeper::open(dir.path(), 2 * MIB).expect("a reserve"));
-        let keeper = RoomKeeper::open(dir.path(), 64 * MIB).expect("a reserve");
-        assert_eq!(keeper.state.lock().expect("held by nobody").size, 2 * MIB);
+        let first = blocks(&dir);
+        let keeper = RoomKeeper::open(dir.path(), 2 * MIB).expect("a reserve");
+        assert_eq!((keeper.state.lock().expect("held by nobody").size, blocks(&dir)), (2 * MIB, first));
+        drop(keeper);
+        let keeper = RoomKeeper::open(dir.path(), 8 * MIB).expect("a reserve");
+        assert_eq!(keeper.state.lock().expect("held by nobody").size, 8 * MIB, "unless there is room for a larger one");
         drop(keeper);
         let keeper = RoomKeeper::open(dir.path(), MIB).expect("a reserve");
         assert_eq!(keeper.state.lock().expect("held by nobody").size, MIB, "unless it is larger than wished");
