@@ -173,9 +173,9 @@ impl Batches {
         (writing.gids, writing.then)
     }
 
-    /// A batch is in flight.
-    pub(crate) fn in_flight(&self) -> bool {
-        self.writing.is_some()
+    /// Everything that changed is durable.
+    pub(crate) fn at_rest(&self) -> bool {
+        self.writing.is_none() && self.formed.is_empty() && self.lazy.is_empty()
     }
 
     /// The session is over: what waited.

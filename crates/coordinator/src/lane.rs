@@ -141,9 +141,9 @@ impl Lane {
         self.state == State::Ended
     }
 
-    /// No call and no save is under way, and none is waiting in line.
+    /// No call and no save is under way, none is waiting in line, and nothing is left to be written.
     pub fn idle(&self) -> bool {
-        self.dispatch.figures() == (0, 0) && !self.batches.in_flight() && !self.batches.ready()
+        self.dispatch.figures() == (0, 0) && self.batches.at_rest()
     }
 
     /// Counts for people and metrics.
