@@ -45,7 +45,7 @@ impl App {
         })?;
         self.allow.permits(&endpoint.host, endpoint.port).map_err(|why| match why {
             NotAllowed::Spelling(why) => BadEndpoint::Invalid(why.to_string()),
-            why @ (NotAllowed::Unlisted { .. } | NotAllowed::Resolved { .. }) => {
+            why @ (NotAllowed::Unlisted { .. } | NotAllowed::Nowhere { .. } | NotAllowed::Resolved { .. }) => {
                 BadEndpoint::NotAllowed(why.to_string())
             }
         })?;

@@ -20,14 +20,13 @@ mod wiring;
 pub use config::ServeArgs;
 
 use config::Config;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use tokio::task::LocalSet;
 
 /// Runs a coordinator: 0 after a drain, 1 when it could not start, 70 when its store failed.
 pub fn serve(args: ServeArgs) -> ExitCode {
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-    let config = match Config::load(&args, environment) {
+    let config = match environment(std::env::vars_os()).and_then(|variables| Config::load(&args, variables)) {
         Ok(config) => config,
         Err(errors) => {
             errors.iter().for_each(|error| eprintln!("unanim: {error}"));
@@ -49,4 +48,36 @@ pub fn serve(args: ServeArgs) -> ExitCode {
         }
     };
     LocalSet::new().block_on(&runtime, wiring::run(config))
+}
+
+/// The variables that may be settings: one that cannot be read is not taken for one that is not there.
+fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, Vec<String>> {
+    let (mut read, mut errors) = (Vec::new(), Vec::new());
+    for (name, value) in variables.filter(|(name, _)| name.as_encoded_bytes().starts_with(config::PREFIX.as_bytes())) {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => read.push((name, value)),
+            (Ok(name), Err(_)) => errors.push(format!("{name}: the value is not UTF-8")),
+            (Err(name), _) => errors.push(format!("{}: the name of this variable is not UTF-8", name.display())),
+        }
+    }
+    if errors.is_empty() { Ok(read) } else { Err(errors) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStringExt;
+
+    #[test]
+    fn a_variable_that_is_no_text_is_an_error_that_names_it_and_not_its_value() {
+        let odd = || OsString::from_vec(b"se\xffcret".to_vec());
+        let read =
+            environment([("UNANIM_DRAIN".into(), "5s".into()), ("OTHER".into(), odd()), (odd(), odd())].into_iter());
+        assert_eq!(read, Ok(vec![("UNANIM_DRAIN".into(), "5s".into())]));
+        let name = OsString::from_vec(b"UNANIM_\xff".to_vec());
+        let errors =
+            environment([("UNANIM_TOKEN_FILE".into(), odd()), (name, "x".into())].into_iter()).expect_err("wrong");
+        assert!(errors.len() == 2 && errors[0].starts_with("UNANIM_TOKEN_FILE:"), "{errors:?}");
+        assert!(errors[1].starts_with("UNANIM_") && !errors.concat().contains("cret"), "{errors:?}");
+    }
 }

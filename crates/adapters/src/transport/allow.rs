@@ -5,7 +5,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 
-/// The word for all loopback addresses and `localhost`; what is listed when nothing is.
+/// The word for all loopback addresses and `localhost`.
 const LOOPBACK: &str = "loopback";
 
 /// What `--allow` lists.
@@ -50,6 +50,16 @@ pub enum NotAllowed {
         /// Of the URL.
         port: u16,
     },
+    /// Nor could it be listed.
+    #[error(
+        "calls to {host}:{port} are never allowed: no participant is at an unspecified, multicast or broadcast address"
+    )]
+    Nowhere {
+        /// As the URL has it.
+        host: String,
+        /// Of the URL.
+        port: u16,
+    },
     /// Not in this spelling.
     #[error("{0}")]
     Spelling(#[from] BadEndpoint),
@@ -72,14 +82,11 @@ impl Default for AllowList {
 
 impl AllowList {
     /// Reads the entries of `--allow`: a host, `*.suffix`, an address, a CIDR or `loopback`, each with an optional
-    /// `:port` (an IPv6 one then in brackets). Loopback without any.
+    /// `:port` (an IPv6 one then in brackets). Without any, calls may go nowhere.
     ///
     /// # Errors
     /// The first entry that is none of these.
     pub fn parse(entries: &[String]) -> Result<AllowList, BadEntry> {
-        if entries.is_empty() {
-            return Ok(AllowList::default());
-        }
         let mut list = Vec::with_capacity(entries.len());
         for entry in entries {
             let bad = |why| BadEntry { entry: entry.clone(), why };
@@ -108,6 +115,9 @@ impl AllowList {
     /// It is not listed.
     pub fn permits(&self, host: &Host, port: u16) -> Result<(), NotAllowed> {
         let listed = match host {
+            Host::Address(address) if Kind::of(*address) == Kind::Nowhere => {
+                return Err(NotAllowed::Nowhere { host: host.to_string(), port });
+            }
             Host::Address(address) => self.lists_address(*address, port),
             Host::Name(name) => self.lists_name(name, port),
         };

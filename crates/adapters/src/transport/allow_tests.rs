@@ -16,7 +16,7 @@ fn leads(list: &AllowList, host: &str, address: &str) -> bool {
 
 #[test]
 fn loopback_is_the_default_and_nothing_else() {
-    let default = AllowList::parse(&[]).expect("a list");
+    let default = AllowList::default();
     assert_eq!(default, list(&["loopback"]));
     for host in ["127.0.0.1", "127.9.9.9", "[::1]", "::1", "localhost", "LocalHost", "localhost.", "[::ffff:127.0.0.1]"]
     {
@@ -38,6 +38,14 @@ fn loopback_is_the_default_and_nothing_else() {
     assert!(leads(&default, "localhost", "127.0.0.1") && leads(&default, "localhost.", "::1"));
     assert!(leads(&default, "localhost", "::ffff:127.0.0.1"));
     assert!(!leads(&default, "stock", "127.0.0.1"));
+}
+
+#[test]
+fn an_empty_list_is_nobody() {
+    let nobody = list(&[]);
+    for host in ["127.0.0.1", "localhost", "[::1]", "stock", "10.0.0.1"] {
+        assert!(!permits(&nobody, host, 80), "{host}");
+    }
 }
 
 #[test]
@@ -153,6 +161,16 @@ fn an_unlisted_name_leads_nowhere_and_the_error_names_the_setting() {
     assert!(!leads(&list, "stock", "10.0.0.1"));
     let unlisted = list.permits_endpoint("Stock", 5001).expect_err("unlisted");
     assert_eq!(unlisted.to_string(), "calls to stock:5001 are not allowed; --allow stock would allow them");
+}
+
+#[test]
+fn what_could_never_be_listed_is_not_said_to_be_allowed_by_the_setting() {
+    for host in ["0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "[::]", "[ff02::1]", "[::ffff:0.0.0.0]"] {
+        let host_only = host.trim_matches(['[', ']']);
+        let own = list(&["0.0.0.0/0", "::/0", host_only]);
+        let why = own.permits_endpoint(host, 80).expect_err(host);
+        assert!(matches!(why, NotAllowed::Nowhere { .. }) && !why.to_string().contains("--allow"), "{why}");
+    }
 }
 
 #[test]

@@ -160,9 +160,11 @@ impl Endpoint {
         Ok(Endpoint { scheme, host, port, path })
     }
 
-    /// Whom calls count against: `scheme://host:port`, the host in lower case, the port always written.
+    /// Whom calls count against: `scheme://host:port`, the host in lower case without a trailing dot, the port always
+    /// written.
     pub fn participant(&self) -> String {
-        format!("{}://{}:{}", self.scheme.name(), self.host, self.port)
+        let host = self.host.to_string();
+        format!("{}://{}:{}", self.scheme.name(), host.strip_suffix('.').unwrap_or(&host), self.port)
     }
 }
 
@@ -218,7 +220,8 @@ mod tests {
             ("http://[::1]:5001/", "http://[::1]:5001", "/"),
             ("http://[0:0::1]", "http://[::1]:80", "/"),
             ("http://[::ffff:127.0.0.1]:9", "http://127.0.0.1:9", "/"),
-            ("http://stock_db.:5001", "http://stock_db.:5001", "/"),
+            ("http://stock_db.:5001", "http://stock_db:5001", "/"),
+            ("http://LOCALHOST.", "http://localhost:80", "/"),
         ] {
             assert_eq!(parts(url), (participant.into(), path.into()), "{url}");
         }

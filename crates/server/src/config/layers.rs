@@ -27,7 +27,8 @@ pub(super) const SETTINGS: [(&str, &str); 18] = [
 
 /// The one setting that is a list.
 pub(super) const LIST: &str = "allow";
-const PREFIX: &str = "UNANIM_";
+/// What the variables of all settings begin with.
+pub(crate) const PREFIX: &str = "UNANIM_";
 /// Names the file; itself no setting.
 const CONFIG: &str = "UNANIM_CONFIG";
 /// Variables of other subcommands.

@@ -4,6 +4,7 @@ mod layers;
 mod values;
 
 pub use args::ServeArgs;
+pub(crate) use layers::PREFIX;
 pub(crate) use values::{Classic, LogFormat, LogLevel};
 
 use layers::{LIST, Layers, SETTINGS, Value, called, flag};
@@ -292,6 +293,18 @@ mod tests {
                 .expect_err("wrong")
                 .contains("--listen must not be empty")
         );
+    }
+
+    #[test]
+    fn calls_go_to_loopback_unless_a_list_says_otherwise_even_an_empty_one() {
+        let permits = |config: Config| config.allow.permits_endpoint("127.0.0.1", 80).is_ok();
+        assert!(permits(load(&ServeArgs::default()).expect("good")));
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("u.toml");
+        std::fs::write(&file, "allow = []").expect("written");
+        let config = load(&ServeArgs { config: Some(file), ..ServeArgs::default() }).expect("good");
+        assert!(config.printed().contains("allow = []"), "{}", config.printed());
+        assert!(!permits(config));
     }
 
     #[test]
