@@ -1,6 +1,7 @@
 """Bad input on every call of the v1 door: the exact status and code, the place of the mistake, and nobody is called."""
 
 import json
+import pathlib
 import socket
 import time
 
@@ -313,15 +314,79 @@ def test_an_endless_body(shared, path):
         sock.sendall(head(path, None))
         sent = 0
         try:
-            while sent < 64 * MIB:
+            while sent < 256 * MIB:
                 sock.sendall(piece)
                 sent += len(piece)
         except (BrokenPipeError, ConnectionResetError):
             pass
-        assert sent < 40 * MIB, "it read on and on"
+        assert sent < 100 * MIB, "it read on and on"
         reply = read_reply(sock)
         assert reply == b"" or b" 413 " in reply.split(b"\r\n")[0], reply[:300]
     assert shared.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/transactions", "/transaction/g/prepare"])
+def test_who_sends_far_too_much_reads_the_answer(shared, path):
+    """And no reset, which a client would take for a lost answer."""
+    for _ in range(3):
+        answer = shared.post(path, data=b" " * (60 * MIB), headers={"Content-Type": "application/json"})
+        problem(answer, 413, "too_large")
+
+
+def peak(server):
+    """The most memory that it has had so far, in bytes."""
+    lines = pathlib.Path(f"/proc/{server.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def branches_with(fields):
+    return '{"mode":"two_phase","branches":[{"endpoint":"http://127.0.0.1:1/",%s}]}' % fields
+
+
+def as_many(piece):
+    """As many as fit into a body."""
+    return ",".join([piece] * ((16 * MIB - 200) // (len(piece) + 1)))
+
+
+LISTS_WITHOUT_END = {
+    "branches": ("/v1/transactions", lambda: '{"mode":"two_phase","branches":[' + as_many("{}") + "]}", 413, "/branches"),
+    "added branches": ("/v1/transactions/open/branches", lambda: '{"branches":[' + as_many("{}") + "]}", 413, "/branches"),
+    "refused statuses": (
+        "/v1/transactions", lambda: branches_with('"refused_statuses":[' + as_many("1") + "]"), 400, "/branches/0/refused_statuses",
+    ),
+    "the same header": ("/v1/transactions", lambda: branches_with('"headers":{' + as_many('"":""') + "}"), 413, "/branches/0/headers"),
+    "headers": (
+        "/v1/transactions",
+        lambda: branches_with('"headers":{' + ",".join(f'"h{n}":""' for n in range(1_000_000)) + "}"),
+        413,
+        "/branches/0/headers",
+    ),
+    "participants": ("/transaction/g/prepare", lambda: '{"participants":[' + as_many('""') + "]}", 413, "/participants"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS_WITHOUT_END)
+def test_a_list_without_end_costs_no_more_than_its_body(server, name):
+    path, make, status, pointer = LISTS_WITHOUT_END[name]
+    calls_with_a_body(server)
+    before = peak(server)
+    answer = server.post(path, data=make(), headers={"Content-Type": "application/json"}, timeout=60)
+    found = problem(answer, status, "too_large" if status == 413 else "invalid_request")
+    assert [error["pointer"] for error in found["errors"]] == [pointer]
+    assert len(answer.content) < 4_096
+    # The body itself, once while it is put together and once as a whole, and little more.
+    assert peak(server) - before < 100 * MIB
+
+
+def test_mistakes_without_end_are_counted_and_cost_little(server):
+    """Every branch as wrong as it can be: only the first mistakes are told."""
+    before = peak(server)
+    branch = '{"refused_statuses":[' + ",".join(["7"] * 100) + '],"headers":{' + ",".join(['"":""'] * 100) + "}}"
+    body = '{"mode":"two_phase","branches":[' + ",".join([branch] * 10_000) + "]}"
+    answer = server.submit(body, timeout=60)
+    found = problem(answer, 400, "invalid_request")
+    assert len(found["errors"]) == 50 and "2010000 mistakes" in found["detail"], found["detail"]
+    assert peak(server) - before < 250 * MIB
 
 
 def test_a_payload_too_large(shared, a):

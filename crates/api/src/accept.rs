@@ -36,7 +36,6 @@ pub struct Accepted {
 pub fn submission(body: &[u8], door: &Door<'_>) -> Result<Accepted, Problem> {
     let from: Submission<'_> = parse(body)?;
     let given = from.branches.as_ref().map_or(Ok(&[][..]), |given| door.bounded(given))?;
-    let digest = digest(text(body), given)?;
     let mut faults = Faults::default();
     let gid = from.gid.as_ref().and_then(|gid| Gid::new(gid).map_err(|e| faults.invalid("/gid", "not_a_name", e)).ok());
     let mode = mode_of(&from.mode);
@@ -53,6 +52,7 @@ pub fn submission(body: &[u8], door: &Door<'_>) -> Result<Accepted, Problem> {
     let ids = ids(given, true, &mut faults);
     let mut branches = door.all(given, ids, &mut faults);
     faults.judged()?;
+    let digest = digest(text(body), given)?;
     if !start {
         with_digests(text(body), &mut branches);
     }
@@ -67,7 +67,6 @@ pub fn submission(body: &[u8], door: &Door<'_>) -> Result<Accepted, Problem> {
 pub fn branches(body: &[u8], door: &Door<'_>) -> Result<Vec<Arc<BranchSpec>>, Problem> {
     let from: Addition<'_> = parse(body)?;
     let given = door.bounded(&from.branches)?;
-    digest(text(body), given)?;
     let mut faults = Faults::default();
     if given.is_empty() {
         faults.invalid("/branches", "required", "at least one branch is needed");
@@ -75,6 +74,7 @@ pub fn branches(body: &[u8], door: &Door<'_>) -> Result<Vec<Arc<BranchSpec>>, Pr
     let ids = ids(given, false, &mut faults);
     let mut branches = door.all(given, ids, &mut faults);
     faults.judged()?;
+    digest(text(body), given)?;
     with_digests(text(body), &mut branches);
     Ok(branches.into_iter().map(Arc::new).collect())
 }

@@ -19,7 +19,7 @@ pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 /// How long a body may take to come.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// What is read and dropped of a body that is too large, so that whoever sends it reads the answer and no reset.
-const DRAIN_BYTES_MAX: usize = 8 << 20;
+const DRAIN_BYTES_MAX: usize = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
