@@ -147,8 +147,16 @@ impl Coordinator {
     }
 
     /// Sends the same body again after a lost connection, a 503, or a wait that was over too early, until `timeout`.
-    pub(crate) async fn submit(&self, body: &Bytes, wait: Wait, timeout: Duration) -> anyhow::Result<Answer> {
+    /// The first time that nobody answers is `told`.
+    pub(crate) async fn submit(
+        &self,
+        body: &Bytes,
+        wait: Wait,
+        timeout: Duration,
+        told: impl FnOnce(anyhow::Error),
+    ) -> anyhow::Result<Answer> {
         let deadline = Instant::now() + timeout;
+        let mut told = Some(told);
         let mut pause = RETRY_FIRST;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -167,7 +175,12 @@ impl Coordinator {
                 Ok(reply) => return self.accept(reply),
                 Err(failure @ Failure::Invalid(_)) => return Err(failure.into()),
                 Err(failure) if Instant::now() + pause >= deadline => return Err(self.lost(failure)),
-                Err(Failure::Unreachable(_) | Failure::Lost(_)) => pause,
+                Err(failure @ (Failure::Unreachable(_) | Failure::Lost(_))) => {
+                    if let Some(told) = told.take() {
+                        told(self.lost(failure));
+                    }
+                    pause
+                }
             };
             tokio::time::sleep(again).await;
             pause = (pause * 2).min(RETRY_MAX);
@@ -191,8 +204,11 @@ impl Coordinator {
             bail!("{} answered {} without saying why: is that a Unanim server?", self.base, reply.status);
         };
         let said = problem.detail.or(problem.title).unwrap_or_default();
+        let is_said = |fault: &Fault| fault.detail.as_ref().is_some_and(|detail| said.contains(detail.as_str()));
+        let several = problem.errors.len() > 1;
         let mut text = format!("{} ({}): {said}", problem.code, reply.status.as_u16());
-        for fault in problem.errors {
+        // One alone may be what the detail says already.
+        for fault in problem.errors.into_iter().filter(|fault| several || !is_said(fault)) {
             let said = [fault.code, fault.detail].into_iter().flatten().collect::<Vec<_>>().join(": ");
             text += &format!("\n  at {}: {said}", fault.pointer.as_deref().unwrap_or("/"));
         }

@@ -151,7 +151,7 @@ impl<'a> Play<'a> {
             let (door, ports) = (door.clone(), self.stage.ports);
             clients.spawn(async move {
                 let body = order(&format!("rush-{number}"), PRICE, ports);
-                door.submit(&body, Wait::Finished, LIMIT).await?.parse()
+                door.submit(&body, Wait::Finished, LIMIT, |_| ()).await?.parse()
             });
         }
         let mut committed = 0;
@@ -246,7 +246,7 @@ impl Drop for Waiting {
 }
 
 async fn submit(door: Coordinator, body: bytes::Bytes) -> anyhow::Result<Transaction> {
-    door.submit(&body, Wait::Finished, LIMIT).await?.parse()
+    door.submit(&body, Wait::Finished, LIMIT, |_| ()).await?.parse()
 }
 
 async fn finished(mut waiting: Waiting) -> anyhow::Result<Transaction> {

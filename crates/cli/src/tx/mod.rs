@@ -93,6 +93,9 @@ struct ServerArgs {
     ca_file: Option<PathBuf>,
 }
 
+/// Whoever waits longer is told for what.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
+
 /// Runs one of the subcommands.
 pub(crate) fn run(args: TxArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -106,7 +109,17 @@ async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let submission = Submission::read(&args.file)?;
     let coordinator = connect(&args.server)?;
     let began = Instant::now();
-    let answer = coordinator.submit(&submission.body, args.wait, args.timeout).await;
+    let tried_for = humantime::format_duration(args.timeout);
+    let told = |why: anyhow::Error| output::complain(format_args!("unanim: {why:#}; trying again for {tried_for}"));
+    let submitting = coordinator.submit(&submission.body, args.wait, args.timeout, told);
+    let mut submitting = std::pin::pin!(submitting);
+    let answer = tokio::select! {
+        answer = &mut submitting => answer,
+        () = tokio::time::sleep(SILENCE_MAX) => {
+            output::complain(format_args!("unanim: waiting for {0}; unanim tx get {0:?} shows it", submission.gid));
+            submitting.await
+        }
+    };
     // Whoever loses the answer can still ask by the gid, so it must not get lost with it.
     let answer = answer.with_context(|| format!("transaction {:?}", submission.gid))?;
     let transaction: Transaction = answer.parse()?;
