@@ -273,7 +273,7 @@ def test_explicit_rollback(server, client, pair):
     b.behave()
     assert finish() == "failed"
     wait_until(lambda: a.state(gid) == b.state(gid) == "aborted", 15, "both rollbacks")
-    assert requests.post(f"{server.url}/transaction/{gid}/commit").status_code == 409
+    assert requests.post(f"{server.url}/transaction/{gid}/commit").json() == {"result": "failed"}, "too late, and no error"
     assert client.state(gid) == "aborted"
 
 

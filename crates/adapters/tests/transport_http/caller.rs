@@ -60,7 +60,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new() -> Caller {
-        Caller::with(options(&[]))
+        Caller::with(options(&["loopback"]))
     }
 
     pub(crate) fn with(options: HttpOptions) -> Caller {

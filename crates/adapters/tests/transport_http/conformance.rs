@@ -11,7 +11,7 @@ impl Reaches for Http {
     type Transport = HttpTransport;
 
     async fn transport(&mut self) -> HttpTransport {
-        HttpTransport::new(options(&[])).expect("a transport")
+        HttpTransport::new(options(&["loopback"])).expect("a transport")
     }
 
     async fn participant(&mut self, manner: Manner) -> String {

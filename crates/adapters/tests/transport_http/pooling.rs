@@ -91,7 +91,7 @@ fn an_idle_connection_is_closed_after_its_time() {
             }
         };
         let server = Server::start(script).await;
-        let mut options = options(&[]);
+        let mut options = options(&["loopback"]);
         options.idle_timeout = Duration::from_millis(100);
         let mut caller = Caller::with(options);
         let begun = Instant::now();
@@ -140,7 +140,7 @@ fn past_the_bound_calls_wait_their_turn_or_their_time() {
             }
         })
         .await;
-        let mut options = options(&[]);
+        let mut options = options(&["loopback"]);
         options.connections_per_origin_max = 2;
         let mut caller = Caller::with(options.clone());
         let numbers: Vec<u32> = (0..40).map(|_| caller.call(&Ask::prepare(server.url()))).collect();

@@ -68,7 +68,7 @@ impl Authority {
 }
 
 fn trusting(authority: &Authority) -> Caller {
-    let mut options = options(&[]);
+    let mut options = options(&["loopback"]);
     options.ca = Some(authority.file());
     Caller::with(options)
 }
@@ -128,7 +128,7 @@ fn a_ca_file_that_is_none_is_an_error_at_the_start() {
         if let Some(content) = content {
             std::fs::write(&path, content).expect("a file");
         }
-        let mut options = options(&[]);
+        let mut options = options(&["loopback"]);
         options.ca = Some(path);
         HttpTransport::new(options).map(|_| ()).map_err(|why| why.to_string())
     };
