@@ -21,8 +21,21 @@ pub use config::ServeArgs;
 
 use config::Config;
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use tokio::task::LocalSet;
+
+/// The configuration on standard output, where each setting came from on standard error. Nobody may be reading either.
+fn print(config: &Config) -> ExitCode {
+    let mut stderr = std::io::stderr().lock();
+    let warned = config.warnings.iter().try_for_each(|warning| writeln!(stderr, "unanim: {warning}"));
+    let _ = warned.and_then(|()| write!(stderr, "{}", config.sources()));
+    let mut stdout = std::io::stdout().lock();
+    match write!(stdout, "{}", config.printed()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
 
 /// Runs a coordinator: 0 after a drain, 1 when it could not start, 70 when its store failed.
 pub fn serve(args: ServeArgs) -> ExitCode {
@@ -34,10 +47,7 @@ pub fn serve(args: ServeArgs) -> ExitCode {
         }
     };
     if args.print_config {
-        config.warnings.iter().for_each(|warning| eprintln!("unanim: {warning}"));
-        eprint!("{}", config.sources());
-        print!("{}", config.printed());
-        return ExitCode::SUCCESS;
+        return print(&config);
     }
     telemetry::log::start(config.log, config.log_level);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
