@@ -191,7 +191,8 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
     }
 
     fn carry_out(&mut self) {
-        for output in std::mem::take(&mut self.out) {
+        let mut out = std::mem::take(&mut self.out);
+        for output in out.drain(..) {
             match output {
                 Output::Save(batch) => {
                     assert!(self.saving.is_none(), "one batch in flight");
@@ -209,6 +210,8 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
                 Output::Find(gid) => self.finds.push(Box::pin(find(self.store.clone(), gid))),
             }
         }
+        // Its allocation serves again.
+        self.out = out;
     }
 
     fn loaded(&mut self, slice: Vec<Stored>, next: Option<LoadCursor>) {

@@ -1,7 +1,8 @@
 //! What the front doors share. One thread, one of it.
 use crate::gate::Gate;
 use crate::telemetry::metrics::Metrics;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use tokio::sync::Notify;
 use unanim_adapters::transport::http::HttpTransport;
 use unanim_adapters::transport::{AllowList, Endpoint, NotAllowed};
@@ -10,12 +11,17 @@ use unanim_api::{BadEndpoint, Door};
 use unanim_engine::{Limits, Participant};
 use unanim_node::Handle;
 
+/// Endpoints that are known to be allowed: the same ones come with every transaction.
+const ENDPOINTS_MAX: usize = 2_048;
+
 /// What the front doors share.
 pub(crate) struct App {
     pub(crate) handle: Handle,
     pub(crate) transport: HttpTransport,
     pub(crate) gate: Gate,
     pub(crate) allow: AllowList,
+    /// Endpoints that were judged already, and may be called.
+    pub(crate) endpoints: RefCell<HashMap<Box<str>, Participant>>,
     pub(crate) limits: Limits,
     pub(crate) classic_is_on: bool,
     /// For the votes of a classic transaction, and for each of its calls.
@@ -36,6 +42,19 @@ pub(crate) struct App {
 impl App {
     /// Whom an endpoint's calls go to, if they may.
     pub(crate) fn endpoint(&self, url: &str) -> Result<Participant, BadEndpoint> {
+        if let Some(known) = self.endpoints.borrow().get(url) {
+            return Ok(known.clone());
+        }
+        let participant = self.judge_endpoint(url)?;
+        let mut endpoints = self.endpoints.borrow_mut();
+        if endpoints.len() >= ENDPOINTS_MAX {
+            endpoints.clear();
+        }
+        endpoints.insert(url.into(), participant.clone());
+        Ok(participant)
+    }
+
+    fn judge_endpoint(&self, url: &str) -> Result<Participant, BadEndpoint> {
         let endpoint = Endpoint::parse(url).map_err(|why| match why {
             // An address in disguise: whatever it leads to, no entry of the list is spelled like this.
             unanim_adapters::transport::BadEndpoint::NumericHost => {

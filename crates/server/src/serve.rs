@@ -34,7 +34,7 @@ pub(crate) async fn accept(app: Rc<App>, listener: TcpListener, tls: Option<TlsA
     app.metrics.connections_max.set(connections_max);
     let slots = Arc::new(Semaphore::new(connections_max));
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(BUFFER_BYTES_MAX);
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(BUFFER_BYTES_MAX).writev(false);
     loop {
         let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {

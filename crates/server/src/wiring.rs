@@ -130,6 +130,7 @@ fn node(
         transport,
         gate: Gate::new(token, config.classic, address, public_url),
         allow: config.allow.clone(),
+        endpoints: Default::default(),
         limits,
         classic_is_on: config.classic != Classic::Off,
         classic_prepare_ms: u32::try_from(millis(config.classic_prepare_timeout)).unwrap_or(u32::MAX),

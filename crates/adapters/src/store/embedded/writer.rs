@@ -16,10 +16,11 @@ const CHECKPOINT_FRAMES_MAX: u64 = 1000;
 const CHECKPOINT_FRAMES_MIN: u64 = 50;
 
 const BEGIN: &str = "INSERT INTO transactions (gid, change, body) VALUES (?1, ?2, ?3)";
-const ID_OF: &str = "SELECT id FROM transactions WHERE gid = ?1";
+const PLACE_OF: &str = "SELECT id, (SELECT standing FROM open WHERE open.id = transactions.id) FROM transactions
+    WHERE gid = ?1";
 const APPEND: &str = "INSERT INTO changes (id, seq, change) VALUES (?1, ?2, ?3)";
-const SET_OPEN: &str = "INSERT INTO open (id, standing) VALUES (?1, ?2)
-    ON CONFLICT (id) DO UPDATE SET standing = excluded.standing WHERE standing <> excluded.standing";
+const OPEN: &str = "INSERT INTO open (id, standing) VALUES (?1, ?2)";
+const MOVE: &str = "UPDATE open SET standing = ?2 WHERE id = ?1";
 const CLOSE: &str = "DELETE FROM open WHERE id = ?1";
 const FINISH: &str = "INSERT OR IGNORE INTO finished (at, id) VALUES (?1, ?2)";
 const FINISHED_BEFORE: &str = "SELECT at, id FROM finished WHERE at < ?1 ORDER BY at, id LIMIT ?2";
@@ -33,12 +34,19 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// The last batch that was applied: it may be sent again, and is not applied again.
     applied: u64,
-    /// The numbers of open transactions that this session has written; others are looked up.
-    ids: HashMap<Gid, i64>,
+    /// Open transactions that this session has written; others are looked up.
+    known: HashMap<Gid, Place>,
     /// Frames in the log after the last commit.
     frames: Arc<AtomicU64>,
     checkpoint_frames: u64,
     checkpoint_at: u64,
+}
+
+/// Where an open transaction is in the tables: its number, and how its standing is written.
+#[derive(Clone, Copy)]
+struct Place {
+    id: i64,
+    standing: Option<i64>,
 }
 
 impl Writer {
@@ -49,14 +57,21 @@ impl Writer {
             counted.store(pages as u64, Ordering::Relaxed);
             Ok(())
         }))?;
-        let ids = HashMap::new();
+        let known = HashMap::new();
         // On a full disk the reserve holds what the log grows by, and what the database grows by from it.
         let checkpoint_frames = match shared.room.reserve_bytes() / 4 / u64::from(PAGE_BYTES) {
             0 => CHECKPOINT_FRAMES_MAX,
             frames => frames.clamp(CHECKPOINT_FRAMES_MIN, CHECKPOINT_FRAMES_MAX),
         };
-        let writer =
-            Writer { connection, shared, applied: 0, ids, frames, checkpoint_frames, checkpoint_at: checkpoint_frames };
+        let writer = Writer {
+            connection,
+            shared,
+            applied: 0,
+            known,
+            frames,
+            checkpoint_frames,
+            checkpoint_at: checkpoint_frames,
+        };
         writer.count_reusable();
         Ok(writer)
     }
@@ -77,13 +92,14 @@ impl Writer {
             return Err(self.shared.broke(why));
         }
         let began = Instant::now();
-        let ids = self.transaction(|connection| write(connection, &self.ids, batch))?;
+        let places = self.transaction(|connection| write(connection, &self.known, batch))?;
         self.applied = batch.number;
-        for (record, id) in batch.records.iter().zip(ids) {
-            match record.standing {
-                Standing::Decided | Standing::Preparing | Standing::Active => self.ids.insert(record.gid.clone(), id),
-                Standing::Finished(_) => self.ids.remove(&record.gid),
-            };
+        for (Record { gid, .. }, place) in batch.records.iter().zip(places) {
+            match (self.known.get_mut(gid), place.standing) {
+                (Some(known), Some(_)) => *known = place,
+                (None, Some(_)) => drop(self.known.insert(gid.clone(), place)),
+                (_, None) => drop(self.known.remove(gid)),
+            }
         }
         self.shared.count(batch, began.elapsed());
         Ok(())
@@ -166,38 +182,42 @@ impl Writer {
     }
 }
 
-/// The numbers of the batch's transactions, in its order.
-fn write(connection: &Connection, known: &HashMap<Gid, i64>, batch: &Batch) -> rusqlite::Result<Vec<i64>> {
+/// Where the batch's transactions are afterwards, in its order.
+fn write(connection: &Connection, known: &HashMap<Gid, Place>, batch: &Batch) -> rusqlite::Result<Vec<Place>> {
     let mut begin = connection.prepare_cached(BEGIN)?;
     let mut append = connection.prepare_cached(APPEND)?;
-    let mut set_open = connection.prepare_cached(SET_OPEN)?;
+    let mut open = connection.prepare_cached(OPEN)?;
+    let mut change_standing = connection.prepare_cached(MOVE)?;
     let mut close = connection.prepare_cached(CLOSE)?;
     let mut finish = connection.prepare_cached(FINISH)?;
-    let mut ids = Vec::with_capacity(batch.records.len());
+    let mut places = Vec::with_capacity(batch.records.len());
     for Record { gid, body, first_seq, change, standing } in &batch.records {
-        let id = match (body, known.get(gid)) {
-            (Some(body), _) => begin.insert(params![gid.as_str(), change, body])?,
-            (None, Some(id)) => *id,
-            (None, None) => connection.prepare_cached(ID_OF)?.query_row([gid.as_str()], |row| row.get(0))?,
+        let before = match (body, known.get(gid)) {
+            (Some(body), _) => {
+                let id = begin.insert(params![gid.as_str(), change, body])?;
+                Place { id, standing: None }
+            }
+            (None, Some(place)) => *place,
+            (None, None) => connection
+                .prepare_cached(PLACE_OF)?
+                .query_row([gid.as_str()], |row| Ok(Place { id: row.get(0)?, standing: row.get(1)? }))?,
         };
+        let after = Place { id: before.id, standing: standing_number(*standing) };
         if body.is_none() && !change.is_empty() {
-            append.execute(params![id, integer(*first_seq), change])?;
+            append.execute(params![after.id, integer(*first_seq), change])?;
         }
-        match (*standing, standing_number(*standing)) {
-            (_, Some(number)) => {
-                set_open.execute([id, number])?;
-            }
-            (Standing::Finished(at), _) => {
-                close.execute([id])?;
-                finish.execute([integer(at.0), id])?;
-            }
-            (Standing::Decided | Standing::Preparing | Standing::Active, None) => {
-                unreachable!("open ones have a number")
-            }
+        match (before.standing, after.standing) {
+            (None, Some(number)) => drop(open.execute([after.id, number])?),
+            (Some(was), Some(number)) if was != number => drop(change_standing.execute([after.id, number])?),
+            (Some(_), None) => drop(close.execute([after.id])?),
+            (_, _) => {}
         }
-        ids.push(id);
+        if let Standing::Finished(at) = *standing {
+            finish.execute([integer(at.0), after.id])?;
+        }
+        places.push(after);
     }
-    Ok(ids)
+    Ok(places)
 }
 
 fn purge(connection: &Connection, before: Timestamp, most: usize) -> rusqlite::Result<usize> {

@@ -102,7 +102,7 @@ struct Line<S: AsyncRead + AsyncWrite + Unpin> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     async fn open(stream: S, deadline: Instant) -> hyper::Result<Line<S>> {
         let mut builder = http1::Builder::new();
-        builder.max_buf_size(HEAD_BYTES_MAX);
+        builder.max_buf_size(HEAD_BYTES_MAX).writev(false);
         let (sender, conn) = builder.handshake(TokioIo::new(stream)).await?;
         Ok(Line { conn, sender, open: true, timer: Timer::new(deadline) })
     }
