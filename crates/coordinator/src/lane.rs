@@ -367,7 +367,7 @@ impl Before {
     fn of(txn: &Transaction, event: &Event) -> Before {
         let reporting = match event {
             Event::Replied { branch, reply: Reply::Heuristic(_), .. } => Some(*branch),
-            Event::Replied { .. } | Event::Joined(_) | Event::Requested(..) | Event::Woke => None,
+            Event::Replied { .. } | Event::Joined(_) | Event::Requested(..) | Event::Woke | Event::Retried => None,
         };
         let had_none = |index: &BranchIndex| txn.branches.get(*index as usize).is_some_and(|b| b.heuristic.is_none());
         Before {

@@ -30,6 +30,8 @@ pub enum Request {
     },
     /// Answered with the transaction.
     Read,
+    /// Whatever waits for its next call is called now; answered with the transaction. One that has ended stays as it is.
+    Retry,
     /// Answered with the outcome. A branch: its participant is in doubt, and an unknown gid is aborted. None: a client
     /// asks, and an unknown gid is not found.
     Inquire(Option<BranchId>),
@@ -41,7 +43,7 @@ impl Request {
         match self {
             Request::Begin(begin) => begin.wait = None,
             Request::Join(_, wait) | Request::Decide { wait, .. } => *wait = None,
-            Request::Read | Request::Inquire(_) => {}
+            Request::Read | Request::Retry | Request::Inquire(_) => {}
         }
     }
 }

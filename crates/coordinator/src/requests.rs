@@ -134,7 +134,7 @@ impl Lane {
             Request::Begin(begin) => self.begin(ticket, gid, *begin, now, out),
             // Presumed abort: the store was asked, and nobody ever promised anything about this gid.
             Request::Inquire(Some(_)) => out.push(Output::Answer(ticket, Answer::Outcome(Some(Outcome::Aborted)))),
-            Request::Join(..) | Request::Decide { .. } | Request::Read | Request::Inquire(None) => {
+            Request::Join(..) | Request::Decide { .. } | Request::Read | Request::Retry | Request::Inquire(None) => {
                 refuse(ticket, Refusal::NotFound, out);
             }
         }
@@ -201,6 +201,10 @@ impl Lane {
                 }
             }
             Request::Read => self.wait_or_tell(ticket, gid, None, now, out),
+            Request::Retry => {
+                self.step(gid, Event::Retried, now, out).expect("a retry is never rejected");
+                self.wait_or_tell(ticket, gid, None, now, out);
+            }
             Request::Inquire(branch) => self.inquire(ticket, gid, branch.as_ref(), now, out),
         }
     }

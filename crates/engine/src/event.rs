@@ -23,6 +23,8 @@ pub enum Event {
     },
     /// Time has passed; a spurious one is harmless.
     Woke,
+    /// A person knows better than the backoff: whatever waits for its next call is due now.
+    Retried,
 }
 
 /// What a participant said, or that it said nothing usable.

@@ -43,6 +43,10 @@ pub fn step(
             replied(txn, branch, op, attempt, &reply, now, effects)
         }
         Event::Woke => woke(txn, limits, now, effects),
+        Event::Retried => {
+            retried(txn, now, effects);
+            Durability::Nothing
+        }
     };
     let settled = settle(txn, wish, deadline_at, detail, now);
     call_round(txn, now, effects);
@@ -127,6 +131,20 @@ fn woke(txn: &mut Transaction, limits: &Limits, now: Timestamp, effects: &mut Ve
         return Durability::Lazy;
     }
     Durability::Nothing
+}
+
+/// Like a waking at the last of all next calls. What a load made wait for its own sake waits on.
+fn retried(txn: &mut Transaction, now: Timestamp, effects: &mut Vec<Effect>) {
+    // A vote that came too late to count is not asked for again.
+    if txn.expired(now) {
+        return;
+    }
+    for (at, index) in std::mem::take(&mut txn.again) {
+        if txn.branches[index as usize].call == CallState::Again(at) {
+            let op = txn.round.as_ref().expect("entering a phase ends its retry timers").op;
+            call_or_wait(txn, op, index, now, effects);
+        }
+    }
 }
 
 /// Orders the calls of a round that was just entered or loaded.

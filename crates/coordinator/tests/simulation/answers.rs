@@ -90,7 +90,7 @@ impl World {
                 ensure(!rollback || view.outcome == Some(Outcome::Aborted), "it was not rolled back")?;
                 *wait
             }
-            Request::Read => None,
+            Request::Read | Request::Retry => None,
             Request::Inquire(_) => return Err("an inquiry is answered with an outcome"),
         };
         match wait.filter(|_| !hurried) {
@@ -205,7 +205,7 @@ fn specs(request: &Request) -> &[Arc<BranchSpec>] {
     match request {
         Request::Begin(begin) => &begin.branches,
         Request::Join(specs, _) | Request::Decide { branches: specs, .. } => specs,
-        Request::Read | Request::Inquire(_) => &[],
+        Request::Read | Request::Retry | Request::Inquire(_) => &[],
     }
 }
 

@@ -311,8 +311,9 @@ impl World {
         };
         let commit = |branches| Request::Decide { decision: Decision::Commit, branches, timeout_ms: None, wait: None };
         let refused = |branches: &[_]| Request::Begin(Box::new(begin(&unknown, branches, true, 1_000, None)));
-        let (name, request) = match self.choices.below(20) {
+        let (name, request) = match self.choices.below(22) {
             0..4 => (name, Request::Read),
+            20..22 => (name, Request::Retry),
             4..6 => (name, Request::Inquire(None)),
             6..8 => (name, Request::Inquire(Some(branch_id("b0")))),
             8 => (name, Request::Inquire(Some(branch_id("never joined")))),

@@ -259,6 +259,10 @@ impl Driven {
         self.step(Event::Woke)
     }
 
+    pub(crate) fn retried(&mut self) -> Step {
+        self.step(Event::Retried)
+    }
+
     /// Goes to the next due time and wakes.
     pub(crate) fn woke_when_due(&mut self) -> Step {
         self.now = self.txn.due(&self.limits).expect("something is due").max(self.now);

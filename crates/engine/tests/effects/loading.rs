@@ -129,6 +129,20 @@ fn a_classic_branch_in_doubt_waits_too_where_the_abort_comes_after_the_load() {
 }
 
 #[test]
+fn a_retry_does_not_cut_that_wait_short() {
+    let mut txn = Driven::with([classic("a"), spec("b")]);
+    txn.commit();
+    txn.at(200).reply(1, no());
+    txn.at(1_000).reload();
+    txn.reply(1, timeout());
+    assert_eq!(txn.retried(), only([call(1, Rollback, 2)]));
+    assert_eq!(txn.due(), Some(1_000 + CALL_TIMEOUT_MS));
+    txn.at(1_000 + CALL_TIMEOUT_MS).woke();
+    txn.reply(0, timeout());
+    assert_eq!(txn.retried(), only([call(0, Rollback, 2)]));
+}
+
+#[test]
 fn one_that_was_loaded_before_anyone_was_asked_waits_for_nothing() {
     let mut txn = Driven::with([classic("a")]);
     txn.reload();

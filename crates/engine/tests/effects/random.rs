@@ -16,6 +16,7 @@ enum Act {
     Join(u8, bool),
     Woke,
     WokeWhenDue,
+    Retried,
     Later(u64),
     /// The clock is set back.
     Earlier(u64),
@@ -47,6 +48,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0..8u8, any::<bool>()).prop_map(|(name, other)| Act::Join(name, other)),
         1 => Just(Act::Woke),
         4 => Just(Act::WokeWhenDue),
+        1 => Just(Act::Retried),
         2 => (0..90_000u64).prop_map(Act::Later),
         1 => (0..5_000u64).prop_map(Act::Earlier),
         2 => prop::option::of(any::<prop::sample::Index>()).prop_map(Act::Crash),
@@ -85,6 +87,7 @@ fn apply(txn: &mut Driven, act: Act, steps: &mut usize) {
             Event::Joined(vec![BranchSpec { dialect, ..spec(&format!("b{name}")) }.into()])
         }
         Act::Woke => Event::Woke,
+        Act::Retried => Event::Retried,
         Act::WokeWhenDue => match txn.due() {
             None => return,
             Some(ms) => {

@@ -234,3 +234,27 @@ fn how_the_last_call_ended_is_remembered() {
     assert_eq!(txn.reply(0, Reply::Ok).recorded[0], Voted(0, Vote::Yes));
     assert_eq!(txn.txn.branches[0].last.expect("one ended").code, ReplyCode::Ok);
 }
+
+#[test]
+fn a_person_who_retries_does_not_wait_for_the_backoff() {
+    let mut txn = Driven::committing(["a", "b", "c"]);
+    assert_eq!(txn.retried(), only([]), "all are being called");
+    txn.reply(0, unavailable(200_000));
+    txn.reply(1, timeout());
+    assert_eq!(txn.retried(), only([call(1, Commit, 3), call(0, Commit, 3)]), "in the order in which they were due");
+    assert_eq!(txn.retried(), only([]));
+    txn.reply(0, timeout());
+    assert!(wait(&txn, 0) > 100, "a retry is no reply: the backoff goes on where it was");
+    (1..3).for_each(|branch| drop(txn.reply(branch, Reply::Ok)));
+    txn.retried();
+    txn.reply(0, Reply::Ok);
+    assert_eq!(txn.retried(), only([]), "nothing is left to be asked");
+}
+
+#[test]
+fn a_retry_asks_for_no_vote_that_would_come_too_late() {
+    let mut txn = Driven::preparing(["a"]);
+    txn.at(DEADLINE_MS - 1).reply(0, timeout());
+    let step = txn.at(DEADLINE_MS).retried();
+    assert_eq!((step.recorded, step.effects), (vec![aborted(ReasonCode::Deadline)], vec![call(0, Rollback, 2)]));
+}
