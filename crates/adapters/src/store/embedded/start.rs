@@ -42,6 +42,8 @@ pub(super) fn connect(path: &Path, flags: OpenFlags, pages_max: Option<u32>) -> 
     connection.busy_timeout(BUSY)?;
     // Whoever closes after a failed flush must not try again.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Else a statement is prepared anew whenever its parameters change, to look for a better plan: there is none.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;

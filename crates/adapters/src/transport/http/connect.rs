@@ -15,6 +15,9 @@ use unanim_engine::Failure;
 
 /// How long what a name resolved to is used for further connections.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
+/// How long an origin is left alone after nobody could be reached there. Thousands of calls may wait for one that is
+/// down, and each would cost a system call or five; no call is tried again that soon.
+const LEFT_ALONE_FOR: Duration = Duration::from_millis(20);
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
 
@@ -37,6 +40,9 @@ pub(super) async fn connect(pool: &Rc<Pool>, origin: &Rc<Origin>, deadline: Inst
 async fn reach(pool: &Rc<Pool>, origin: &Rc<Origin>, until: Instant) -> Result<Stream, Failure> {
     let Endpoint { scheme, host, port, .. } = &origin.endpoint;
     pool.options.allow.permits(host, *port).map_err(|_| Failure::NotAllowed)?;
+    if origin.left_alone_until.get().is_some_and(|until| Instant::now() < until) {
+        return Err(Failure::Connect);
+    }
     let addresses = match host {
         Host::Address(address) => Rc::from([SocketAddr::new(*address, *port)]),
         Host::Name(_) => resolve(origin).await,
@@ -52,7 +58,10 @@ async fn reach(pool: &Rc<Pool>, origin: &Rc<Origin>, until: Instant) -> Result<S
     if open.is_empty() && !addresses.is_empty() {
         return Err(Failure::NotAllowed);
     }
-    let stream = first_of(&open, until).await.ok_or(Failure::Connect)?;
+    let Some(stream) = first_of(&open, until).await else {
+        origin.left_alone_until.set(Some(Instant::now() + LEFT_ALONE_FOR));
+        return Err(Failure::Connect);
+    };
     super::figures::bump(&pool.figures.connections_opened);
     match scheme {
         Scheme::Http => Ok(Stream::Plain(stream)),

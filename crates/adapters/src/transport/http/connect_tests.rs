@@ -64,6 +64,27 @@ async fn a_name_without_addresses_is_no_connection() {
 }
 
 #[tokio::test]
+async fn an_origin_that_cannot_be_reached_is_left_alone_for_a_moment() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
+    let pool = pool(&["loopback"]);
+    let origin = &pool.spot(&format!("http://127.0.0.1:{port}/")).expect("an endpoint").origin.clone();
+    let soon = Instant::now() + Duration::from_secs(10);
+    let reached = async || connect(&pool, origin, soon).await.map(|_| ());
+    assert_eq!(reached().await, Err(Failure::Connect));
+    assert!(origin.left_alone_until.get().is_some_and(|until| until <= Instant::now() + LEFT_ALONE_FOR));
+
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the same port");
+    listener.set_nonblocking(true).expect("nonblocking");
+    origin.left_alone_until.set(Some(soon));
+    assert_eq!(reached().await, Err(Failure::Connect));
+    assert!(listener.accept().is_err(), "somebody connected");
+    origin.left_alone_until.set(Some(Instant::now()));
+    assert_eq!(reached().await, Ok(()));
+}
+
+#[tokio::test]
 async fn one_look_up_serves_all_who_wait_for_it() {
     LocalSet::new()
         .run_until(async {

@@ -50,6 +50,8 @@ pub(super) struct Origin {
     pub(super) endpoint: Endpoint,
     pub(super) host_header: HeaderValue,
     pub(super) lookup: RefCell<Lookup>,
+    /// Nobody could be reached there a moment ago.
+    pub(super) left_alone_until: Cell<Option<Instant>>,
     /// The one that was used last is taken first, so that those too many grow old.
     pub(super) idle: RefCell<Vec<Rc<Seat>>>,
     pub(super) connections: Cell<usize>,

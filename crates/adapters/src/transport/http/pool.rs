@@ -88,6 +88,7 @@ impl Pool {
             host_header: HeaderValue::try_from(host).ok()?,
             endpoint,
             lookup: RefCell::default(),
+            left_alone_until: Cell::default(),
             idle: RefCell::default(),
             connections: Cell::new(0),
             waiting: RefCell::default(),
