@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
-use hyper::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use hyper::http::request;
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -81,6 +83,11 @@ impl Client {
         Ok(self)
     }
 
+    /// Whether a token goes with the requests.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// A GET.
     pub(crate) async fn get(&self, url: &str, timeout: Duration) -> Result<Reply, Failure> {
         self.send(Method::GET, url, Bytes::new(), timeout).await
@@ -91,32 +98,63 @@ impl Client {
         self.send(Method::POST, url, body, timeout).await
     }
 
+    /// A DELETE.
+    pub(crate) async fn delete(&self, url: &str, timeout: Duration) -> Result<Reply, Failure> {
+        self.send(Method::DELETE, url, Bytes::new(), timeout).await
+    }
+
+    /// A GET whose body goes on for as long as the server likes: what is there of it is up to the reader.
+    pub(crate) async fn open(
+        &self,
+        url: &str,
+        last_event_id: Option<&str>,
+        timeout: Duration,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = self.request(&Method::GET, url).header(ACCEPT, "text/event-stream");
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        in_time(timeout, self.exchange(url, request, Bytes::new())).await
+    }
+
     async fn send(&self, method: Method, url: &str, body: Bytes, timeout: Duration) -> Result<Reply, Failure> {
-        let mut request = Request::builder().method(&method).uri(url);
+        let mut request = self.request(&method, url);
         if method == Method::POST {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, token);
-        }
-        let request = request.body(Full::new(body)).with_context(|| format!("{url:?} is no URL"));
-        let request = request.map_err(Failure::Invalid)?;
-        tokio::time::timeout(timeout, self.exchange(request))
-            .await
-            .map_err(|_| Failure::Lost(anyhow!("no answer within {}", humantime::format_duration(timeout))))?
+        in_time(timeout, async { whole(self.exchange(url, request, body).await?).await }).await
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Reply, Failure> {
-        let answer = self.inner.request(request).await.map_err(|error| {
+    fn request(&self, method: &Method, url: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(url);
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token),
+            None => request,
+        }
+    }
+
+    async fn exchange(&self, url: &str, request: request::Builder, body: Bytes) -> Result<Response<Incoming>, Failure> {
+        let request = request.body(Full::new(body)).with_context(|| format!("{url:?} is no URL"));
+        self.inner.request(request.map_err(Failure::Invalid)?).await.map_err(|error| {
             let reached = !error.is_connect();
             let error = anyhow!(innermost(&error));
             if reached { Failure::Lost(error) } else { Failure::Unreachable(error) }
-        })?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, BODY_MAX).collect().await;
-        let body = body.map_err(|error| Failure::Lost(anyhow!("the answer broke off: {error}")))?;
-        Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
+        })
     }
+}
+
+/// Reads an answer to its end.
+pub(crate) async fn whole(answer: Response<Incoming>) -> Result<Reply, Failure> {
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, BODY_MAX).collect().await;
+    let body = body.map_err(|error| Failure::Lost(anyhow!("the answer broke off: {error}")))?;
+    Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
+}
+
+async fn in_time<T>(timeout: Duration, answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout(timeout, answer)
+        .await
+        .map_err(|_| Failure::Lost(anyhow!("no answer within {}", humantime::format_duration(timeout))))?
 }
 
 /// hyper's errors say "client error (Connect)"; the reason is at the end of their chain.

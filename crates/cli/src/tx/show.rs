@@ -3,18 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle};
 use jiff::Timestamp;
 
-use crate::coordinator::{Branch, Last, Transaction};
-
-/// Narrower, a table is no table.
-const WIDTH_MIN: u16 = 60;
-
-const STYLE: TableStyle = TableStyle::new()
-    .header_lines(ContentLineStyle::new(' ', ' ', ' '))
-    .header_separator(LineStyle::new(' ', '─', '─', ' '))
-    .content_lines(ContentLineStyle::new(' ', ' ', ' '));
+use super::table::{participant, printable, relative, table};
+use crate::coordinator::{Branch, Last, Reason, Transaction};
 
 /// After a submission: how it went in one line, then the branches.
 pub(super) fn submitted(transaction: &Transaction, took: Duration) -> String {
@@ -28,21 +20,13 @@ pub(super) fn transaction(transaction: &Transaction) -> String {
 }
 
 /// `order-17 aborted: pay refused (no funds)`
-fn headline(transaction: &Transaction) -> String {
+pub(super) fn headline(transaction: &Transaction) -> String {
     let mut line = format!("{} {}", printable(&transaction.gid), transaction.outcome);
     if transaction.outcome != transaction.phase {
         let _ = write!(line, " ({})", transaction.phase);
     }
     if let Some(reason) = &transaction.reason {
-        let said = match reason.code.as_str() {
-            "refused" => "refused",
-            "deadline" => "the deadline passed",
-            "client" => "the client wished it",
-            other => other,
-        };
-        let who = reason.branch.as_ref().map(|branch| format!("{} ", printable(branch))).unwrap_or_default();
-        let why = reason.detail.as_ref().map(|detail| format!(" ({})", printable(detail))).unwrap_or_default();
-        let _ = write!(line, ": {who}{said}{why}");
+        let _ = write!(line, ": {}", why(reason));
     }
     if transaction.stuck {
         line += ", STUCK: it goes on trying, and wants a person to look";
@@ -51,6 +35,19 @@ fn headline(transaction: &Transaction) -> String {
         let _ = write!(line, ", HEURISTIC: {heuristic}");
     }
     line
+}
+
+/// `pay refused (no funds)`
+pub(super) fn why(reason: &Reason) -> String {
+    let said = match reason.code.as_str() {
+        "refused" => "refused",
+        "deadline" => "the deadline passed",
+        "client" => "the client wished it",
+        other => other,
+    };
+    let who = reason.branch.as_ref().map(|branch| format!("{} ", printable(branch))).unwrap_or_default();
+    let words = reason.detail.as_ref().map(|detail| format!(" ({})", printable(detail))).unwrap_or_default();
+    format!("{who}{said}{words}")
 }
 
 fn details(transaction: &Transaction, now: Timestamp) -> String {
@@ -70,31 +67,24 @@ fn details(transaction: &Transaction, now: Timestamp) -> String {
     }
     let _ = writeln!(out, "{line}");
     if !transaction.branches.is_empty() {
-        let _ = writeln!(out, "{}", table(&transaction.branches, now));
+        let _ = writeln!(out, "{}", branches(&transaction.branches, now));
     }
     out
 }
 
-fn table(branches: &[Branch], now: Timestamp) -> Table {
-    let mut table = Table::new();
-    table.load_style(STYLE);
-    // In a pipe a line is a branch.
-    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout()) {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col.max(WIDTH_MIN));
-    }
-    table.set_header(["branch", "participant", "state", "op", "attempts", "last reply or error", "next try"]);
-    for branch in branches {
-        table.add_row([
+fn branches(branches: &[Branch], now: Timestamp) -> String {
+    let row = |branch: &Branch| {
+        [
             printable(&branch.id),
-            printable(branch.participant.as_deref().unwrap_or("")),
+            participant(branch.participant.as_deref().unwrap_or("")),
             state(branch),
             branch.op.clone().unwrap_or_default(),
-            branch.attempts.to_string(),
+            if branch.attempts == 0 { "–".to_owned() } else { branch.attempts.to_string() },
             branch.last.as_ref().map(|last| reply(last, now)).unwrap_or_default(),
             branch.next_at.as_ref().map(|at| relative(at, now)).unwrap_or_default(),
-        ]);
-    }
-    table
+        ]
+    };
+    table(["branch", "participant", "state", "op", "attempts", "last reply", "next"], branches.iter().map(row))
 }
 
 fn state(branch: &Branch) -> String {
@@ -112,26 +102,6 @@ fn reply(last: &Last, now: Timestamp) -> String {
     text
 }
 
-/// `in 2s`, `3m ago`; what is no instant is shown as it is.
-fn relative(at: &str, now: Timestamp) -> String {
-    let Ok(instant) = at.parse::<Timestamp>() else { return printable(at) };
-    let millis = instant.as_millisecond() - now.as_millisecond();
-    let span = Duration::from_millis(millis.unsigned_abs());
-    // Two units are enough: nobody reads the milliseconds of a day.
-    let text = humantime::format_duration(span).to_string();
-    let text = text.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    match millis {
-        0 => "now".to_owned(),
-        1.. => format!("in {text}"),
-        _ => format!("{text} ago"),
-    }
-}
-
-/// Names come from clients: what a terminal would obey is shown escaped.
-fn printable(text: &str) -> String {
-    text.chars().flat_map(|char| if char.is_control() { char.escape_default().collect() } else { vec![char] }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,14 +115,17 @@ mod tests {
             "created_at": "2026-11-21T11:59:58Z", "deadline_at": "2026-11-21T12:00:58Z", "decided_at": "2026-11-21T11:59:58.2Z",
             "finished_at": null, "seq": 4, "later": true,
             "branches": [{"id": "stock", "participant": "http://127.0.0.1:5001", "state": "asked", "op": "rollback",
-                          "attempts": 3, "last": {"at": "2026-11-21T11:59:59Z", "code": "timeout"}, "next_at": "2026-11-21T12:00:02Z"}],
+                          "attempts": 3, "last": {"at": "2026-11-21T11:59:59Z", "code": "timeout"}, "next_at": "2026-11-21T12:00:02Z"},
+                         {"id": "pay", "state": "waiting", "attempts": 0}],
         }))
         .unwrap();
         assert_eq!(headline(&view), "order\\u{1b}-17 aborted (aborting): pay refused (no funds)");
         let text = details(&view, now);
-        assert!(text.starts_with("mode two_phase, created 2s ago, decided 1s 800ms ago\n"), "{text}");
-        for cell in ["stock", "http://127.0.0.1:5001", "rollback", "3", "timeout, 1s ago", "in 2s"] {
+        assert!(text.starts_with("mode two_phase, created 2s ago, decided 1s ago\n"), "{text}");
+        for cell in ["stock", "127.0.0.1:5001", "rollback", "3", "timeout, 1s ago", "in 2s"] {
             assert!(text.contains(cell), "{cell} is not in\n{text}");
         }
+        let untried = text.lines().find(|line| line.starts_with("pay")).unwrap();
+        assert!(untried.ends_with('–') && !text.contains("http:"), "{text}");
     }
 }

@@ -128,7 +128,7 @@ fn get_reads_any_gid_and_shows_the_token() {
     let with_token = ["--token-file", token.path().to_str().unwrap()];
     let ran = tx(&fake.url(), &[&["get", "a/b c"], &with_token[..]].concat(), "");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.out.contains("http://127.0.0.1:1"), "{}", ran.out);
+    assert!(ran.out.contains("127.0.0.1:1 "), "{}", ran.out);
     assert_eq!(fake.received()[0].head, "GET /v1/transactions/a%2Fb%20c");
     let ran = tx(&fake.url(), &[&["get", "x", "--json"], &with_token[..]].concat(), "");
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["gid"], "order-17");

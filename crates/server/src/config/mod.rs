@@ -227,7 +227,7 @@ impl Reader<'_> {
     }
 
     fn time(&mut self, key: &'static str, min: Duration, max: Duration) -> Option<Duration> {
-        self.needed(key, |text| values::duration(text, min, max), |time| humantime::format_duration(*time).to_string())
+        self.needed(key, |text| values::duration(text, min, max), |time| values::duration_text(*time))
     }
 
     fn allow(&mut self) -> Option<AllowList> {

@@ -91,13 +91,31 @@ pub(super) fn bytes_text(value: u64) -> String {
 pub(super) fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
     let value = humantime::parse_duration(text).map_err(|_| format!("{text:?} is no time such as 250ms, 30s or 7d"))?;
     if value < min || value > max {
-        return Err(format!(
-            "{text:?} is not between {} and {}",
-            humantime::format_duration(min),
-            humantime::format_duration(max)
-        ));
+        return Err(format!("{text:?} is not between {} and {}", duration_text(min), duration_text(max)));
     }
     Ok(value)
+}
+
+/// `7d`, `1h 30m`: as people write it, and as [`duration`] reads it.
+pub(super) fn duration_text(value: Duration) -> String {
+    const NANOS: [(u128, &str); 7] = [
+        (86_400_000_000_000, "d"),
+        (3_600_000_000_000, "h"),
+        (60_000_000_000, "m"),
+        (1_000_000_000, "s"),
+        (1_000_000, "ms"),
+        (1_000, "us"),
+        (1, "ns"),
+    ];
+    let mut left = value.as_nanos();
+    let mut parts = Vec::new();
+    for (size, unit) in NANOS {
+        if left >= size {
+            parts.push(format!("{}{unit}", left / size));
+            left %= size;
+        }
+    }
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
 /// An address to listen on, or a name that leads to one.
@@ -144,6 +162,22 @@ mod tests {
         assert_eq!(read("1m 30s"), Ok(Duration::from_secs(90)));
         for odd in ["soon", "-3d", "0s", "301s", "", "10"] {
             assert!(read(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_they_are_read() {
+        let day = 24 * 3600;
+        for (text, value) in [
+            ("7d", Duration::from_secs(7 * day)),
+            ("400d 1h", Duration::from_secs(400 * day + 3600)),
+            ("1m 30s", Duration::from_secs(90)),
+            ("250ms", Duration::from_millis(250)),
+            ("1s 5us 7ns", Duration::new(1, 5_007)),
+            ("0s", Duration::ZERO),
+        ] {
+            assert_eq!(duration_text(value), text);
+            assert_eq!(duration(text, Duration::ZERO, Duration::MAX), Ok(value));
         }
     }
 

@@ -1,8 +1,14 @@
 //! The v1 front door, seen from a client: what `tx` and `demo` use.
 
+mod changes;
+mod events;
+mod lists;
+mod problem;
+mod view;
+
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::ValueEnum;
 use hyper::header::RETRY_AFTER;
@@ -10,6 +16,10 @@ use hyper::{StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+pub(crate) use self::changes::Resolution;
+pub(crate) use self::events::{Events, Next};
+pub(crate) use self::lists::Filter;
+pub(crate) use self::view::{Branch, Last, Reason, Transaction};
 use crate::http::{Client, Failure, Reply};
 
 /// What a gid keeps as it is in a path.
@@ -34,74 +44,9 @@ pub(crate) enum Wait {
     None,
 }
 
-/// A transaction as the server shows it. Answers may grow: what is not here is passed over, and enums stay text.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Transaction {
-    pub(crate) gid: String,
-    pub(crate) mode: String,
-    pub(crate) phase: String,
-    pub(crate) outcome: String,
-    pub(crate) reason: Option<Reason>,
-    #[serde(default)]
-    pub(crate) stuck: bool,
-    pub(crate) heuristic: Option<String>,
-    pub(crate) created_at: Option<String>,
-    pub(crate) deadline_at: Option<String>,
-    pub(crate) decided_at: Option<String>,
-    pub(crate) finished_at: Option<String>,
-    #[serde(default)]
-    pub(crate) branches: Vec<Branch>,
-}
-
-/// Why it aborted.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Reason {
-    pub(crate) code: String,
-    pub(crate) branch: Option<String>,
-    pub(crate) detail: Option<String>,
-}
-
-/// A branch as the server shows it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Branch {
-    pub(crate) id: String,
-    pub(crate) participant: Option<String>,
-    pub(crate) state: String,
-    pub(crate) op: Option<String>,
-    #[serde(default)]
-    pub(crate) attempts: u64,
-    pub(crate) last: Option<Last>,
-    pub(crate) next_at: Option<String>,
-    /// What the participant did on its own.
-    pub(crate) heuristic: Option<String>,
-}
-
-/// The last reply to a branch's call, or why there was none.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Last {
-    pub(crate) at: Option<String>,
-    pub(crate) code: Option<String>,
-}
-
 #[derive(Deserialize)]
 struct Outcome {
     outcome: String,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    code: String,
-    detail: Option<String>,
-    title: Option<String>,
-    #[serde(default)]
-    errors: Vec<Fault>,
-}
-
-#[derive(Deserialize)]
-struct Fault {
-    pointer: Option<String>,
-    code: Option<String>,
-    detail: Option<String>,
 }
 
 /// The body of a good answer.
@@ -118,6 +63,7 @@ impl Answer {
 }
 
 /// A server, by its URL.
+#[derive(Clone)]
 pub(crate) struct Coordinator {
     base: String,
     client: Client,
@@ -133,14 +79,14 @@ impl Coordinator {
     }
 
     pub(crate) async fn get(&self, gid: &str) -> anyhow::Result<Answer> {
-        let url = format!("{}/v1/transactions/{}", self.base, utf8_percent_encode(gid, SEGMENT));
+        let url = self.url(gid, "");
         let reply = self.client.get(&url, READ_TIMEOUT).await.map_err(|failure| self.lost(failure))?;
         self.accept(reply)
     }
 
     /// `committed`, `aborted` or `undecided`, as a client is told.
     pub(crate) async fn outcome(&self, gid: &str) -> anyhow::Result<String> {
-        let url = format!("{}/v1/transactions/{}/outcome", self.base, utf8_percent_encode(gid, SEGMENT));
+        let url = self.url(gid, "/outcome");
         let reply = self.client.get(&url, READ_TIMEOUT).await.map_err(|failure| self.lost(failure))?;
         let outcome: Outcome = serde_json::from_slice(&self.accept(reply)?.0).context("the answer is no outcome")?;
         Ok(outcome.outcome)
@@ -196,23 +142,16 @@ impl Coordinator {
         format!("{}/v1/transactions?wait={wait}&timeout_ms={}", self.base, left.as_millis())
     }
 
+    /// Where a transaction is, or what `follows`.
+    fn url(&self, gid: &str, follows: &str) -> String {
+        format!("{}/v1/transactions/{}{follows}", self.base, encoded(gid))
+    }
+
     fn accept(&self, reply: Reply) -> anyhow::Result<Answer> {
         if reply.status.is_success() {
             return Ok(Answer(reply.body));
         }
-        let Ok(problem) = serde_json::from_slice::<Problem>(&reply.body) else {
-            bail!("{} answered {} without saying why: is that a Unanim server?", self.base, reply.status);
-        };
-        let said = problem.detail.or(problem.title).unwrap_or_default();
-        let is_said = |fault: &Fault| fault.detail.as_ref().is_some_and(|detail| said.contains(detail.as_str()));
-        let several = problem.errors.len() > 1;
-        let mut text = format!("{} ({}): {said}", problem.code, reply.status.as_u16());
-        // One alone may be what the detail says already.
-        for fault in problem.errors.into_iter().filter(|fault| several || !is_said(fault)) {
-            let said = [fault.code, fault.detail].into_iter().flatten().collect::<Vec<_>>().join(": ");
-            text += &format!("\n  at {}: {said}", fault.pointer.as_deref().unwrap_or("/"));
-        }
-        Err(anyhow!(text))
+        Err(problem::error(&self.base, self.client.has_token(), &reply))
     }
 
     fn lost(&self, failure: Failure) -> anyhow::Error {
@@ -223,6 +162,11 @@ impl Coordinator {
             Failure::Invalid(error) => error,
         }
     }
+}
+
+/// One segment of a path, or one value of a query.
+fn encoded(text: &str) -> impl std::fmt::Display {
+    utf8_percent_encode(text, SEGMENT)
 }
 
 /// As the server asks, but not at once: it may say 0.
@@ -238,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_gid_is_one_path_segment() {
-        assert_eq!(utf8_percent_encode("a/b \"c\" ü", SEGMENT).to_string(), "a%2Fb%20%22c%22%20%C3%BC");
-        assert_eq!(utf8_percent_encode("0192-a_b.c~", SEGMENT).to_string(), "0192-a_b.c~");
+        assert_eq!(encoded("a/b \"c\" ü").to_string(), "a%2Fb%20%22c%22%20%C3%BC");
+        assert_eq!(encoded("0192-a_b.c~").to_string(), "0192-a_b.c~");
     }
 }

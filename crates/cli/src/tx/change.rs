@@ -1,0 +1,187 @@
+//! `unanim tx retry`, `rollback` and `forget`: the same for one transaction as for thousands.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use tokio::task::JoinSet;
+
+use super::list::{self, Pages};
+use super::progress::Progress;
+use super::table::printable;
+use super::{ServerArgs, connect, show};
+use crate::coordinator::{Coordinator, Filter};
+use crate::output;
+
+/// Requests under way: enough to share flushes of the server's disk.
+const IN_FLIGHT_MAX: usize = 16;
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+A transaction whose participants do not answer is called again in growing pauses, up to 30 s. When
+they are back, this saves the rest of the pause.
+
+Example:
+  unanim tx retry order-17
+  unanim tx retry --participant 127.0.0.1:5001
+  unanim tx retry --stuck
+
+Exit codes: 0; 1 when one could not be retried, or on another error.")]
+pub(super) struct RetryArgs {
+    /// The transactions' gids
+    #[arg(required_unless_present_any = ["participant", "stuck"], conflicts_with_all = ["participant", "stuck"])]
+    gids: Vec<String>,
+    /// All that are open and have a branch at this participant: [http://]HOST:PORT
+    #[arg(long, value_name = "PARTICIPANT", value_parser = list::participant)]
+    participant: Option<String>,
+    /// All that are stuck
+    #[arg(long)]
+    stuck: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Example:
+  unanim tx rollback order-17 order-18
+
+Exit codes: 0; 1 when one could not be rolled back (it is committed, say), or on another error.")]
+pub(super) struct RollbackArgs {
+    /// The transactions' gids
+    #[arg(required = true)]
+    gids: Vec<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Finished transactions leave by themselves after --retention of the server; this is for those that
+stay longer, such as those with a branch that was resolved by hand.
+
+Example:
+  unanim tx forget order-17
+
+Exit codes: 0; 1 when one could not be forgotten, or on another error.")]
+pub(super) struct ForgetArgs {
+    /// The transactions' gids
+    #[arg(required = true)]
+    gids: Vec<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// What is asked of each.
+#[derive(Clone, Copy)]
+enum Change {
+    Retry,
+    Rollback,
+    Forget,
+}
+
+pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
+    let coordinator = connect(&args.server)?;
+    let gids = match args.participant.is_some() || args.stuck {
+        true => open(&coordinator, args.participant, args.stuck).await?,
+        false => args.gids,
+    };
+    all(&coordinator, Change::Retry, gids).await
+}
+
+pub(super) async fn rollback(args: RollbackArgs) -> anyhow::Result<ExitCode> {
+    all(&connect(&args.server)?, Change::Rollback, args.gids).await
+}
+
+pub(super) async fn forget(args: ForgetArgs) -> anyhow::Result<ExitCode> {
+    all(&connect(&args.server)?, Change::Forget, args.gids).await
+}
+
+/// The gids of the open ones; all of them, before the first is touched.
+async fn open(coordinator: &Coordinator, participant: Option<String>, stuck: bool) -> anyhow::Result<Vec<String>> {
+    let mut gids = Vec::new();
+    // By phase, in the order in which they follow: finished ones are not even read, and one that moves on meanwhile is
+    // seen twice rather than not at all.
+    for phase in ["active", "preparing", "committing", "aborting"] {
+        let filter = Filter {
+            phase: Some(phase.to_owned()),
+            participant: participant.clone(),
+            stuck: stuck.then_some(true),
+            ..Filter::default()
+        };
+        let mut pages = Pages::new(coordinator, filter, usize::MAX);
+        while let Some(page) = pages.next().await? {
+            for item in page {
+                gids.push(list::parsed(&item)?.gid);
+            }
+        }
+    }
+    gids.sort();
+    gids.dedup();
+    Ok(gids)
+}
+
+/// A line for each, a summary when there are several, and on after one that failed.
+async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>) -> anyhow::Result<ExitCode> {
+    let total = gids.len();
+    if total == 0 {
+        output::print("no transactions\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut progress = Progress::new(total);
+    let mut failed = 0;
+    let mut under_way = JoinSet::new();
+    let mut gids = gids.into_iter();
+    loop {
+        while under_way.len() < IN_FLIGHT_MAX
+            && let Some(gid) = gids.next()
+        {
+            let coordinator = coordinator.clone();
+            under_way.spawn(async move {
+                let changed = change.ask(&coordinator, &gid).await;
+                (gid, changed)
+            });
+        }
+        let Some(done) = under_way.join_next().await else { break };
+        let (gid, changed) = done?;
+        progress.step();
+        match changed {
+            Ok(line) => output::print(&format!("{line}\n"))?,
+            Err(error) => {
+                failed += 1;
+                output::complain(format_args!("unanim: transaction {gid:?}: {error:#}"));
+            }
+        }
+    }
+    if total > 1 {
+        output::print(&format!("{} {}, {failed} failed\n", total - failed, change.done()))?;
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Change {
+    /// What it came to, in a line.
+    async fn ask(self, coordinator: &Coordinator, gid: &str) -> anyhow::Result<String> {
+        match self {
+            Change::Retry => Ok(show::headline(&coordinator.retry(gid).await?.parse()?)),
+            Change::Rollback => {
+                let transaction = coordinator.rollback(gid).await?.parse()?;
+                if transaction.outcome == "committed" {
+                    bail!("it is committed");
+                }
+                Ok(show::headline(&transaction))
+            }
+            Change::Forget => {
+                coordinator.forget(gid).await?;
+                Ok(format!("{} forgotten", printable(gid)))
+            }
+        }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Change::Retry => "retried",
+            Change::Rollback => "rolled back",
+            Change::Forget => "forgotten",
+        }
+    }
+}
