@@ -152,6 +152,14 @@ impl Lane {
         Figures { calls_in_flight, calls_queued, ..self.figures }
     }
 
+    /// A transaction that is in memory: for names and instants that never change.
+    pub fn transaction(&self, gid: &Gid) -> Option<&Transaction> {
+        match self.slots.get(gid)? {
+            Slot::Open(open) => Some(&open.txn),
+            Slot::Finding(_) => None,
+        }
+    }
+
     pub(crate) fn is_loading(&self) -> bool {
         self.state == State::Loading
     }
@@ -303,7 +311,10 @@ impl Lane {
     fn saved(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let (gids, held) = self.batches.applied();
         held.into_iter().for_each(|held| self.act(held, now, out));
-        gids.iter().for_each(|gid| self.forget(gid));
+        for gid in &gids {
+            self.tell_followers(gid, now, out);
+            self.forget(gid);
+        }
     }
 
     /// A finished transaction whose record is durable leaves memory.

@@ -29,4 +29,4 @@ pub use request::{
     Admission, Alert, Answer, BatchLimits, Begin, Call, CallId, Found, Input, Loading, Output, Refusal, Request, Saved,
     Settings, Ticket, Wait,
 };
-pub use view::{BranchView, ReasonView, View};
+pub use view::{BranchView, EventView, Happened, ReasonView, View};

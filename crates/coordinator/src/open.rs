@@ -31,6 +31,10 @@ pub(crate) struct Open {
     pub(crate) body: Option<Box<Body>>,
     /// Who waits for it to get somewhere.
     pub(crate) waiters: BTreeMap<Ticket, Wait>,
+    /// Who waits for more of its history than they know.
+    pub(crate) followers: BTreeMap<Ticket, u64>,
+    /// The number of its last event that is known to be durable; 0 before its first batch is.
+    pub(crate) durable_seq: u64,
     /// How far those who wait have been looked after.
     pub(crate) milestone: Milestone,
     pub(crate) unsaved: Unsaved,
@@ -50,11 +54,13 @@ pub(crate) struct Open {
 impl Open {
     pub(crate) fn new(txn: Transaction, body: Option<Box<Body>>) -> Open {
         let bytes = txn.bytes();
-        let unsaved_bytes = if body.is_some() { bytes } else { 0 };
+        let (unsaved_bytes, durable_seq) = if body.is_some() { (bytes, 0) } else { (0, txn.seq) };
         Open {
             txn,
             body,
             waiters: BTreeMap::new(),
+            followers: BTreeMap::new(),
+            durable_seq,
             milestone: Milestone::default(),
             unsaved: Unsaved::No,
             unsaved_bytes,
@@ -87,6 +93,23 @@ impl Open {
             Unsaved::Formed(gate, _) if gate == self.forced || !self.txn.finished() => Some(gate),
             Unsaved::Formed(..) | Unsaved::Lazy(_) | Unsaved::No => None,
         }
+    }
+
+    /// Whether there is more to be told to somebody who knows its history up to this event, or there never will be.
+    pub(crate) fn is_news(&self, after: u64) -> bool {
+        self.durable_seq > after || self.has_ended_durably()
+    }
+
+    pub(crate) fn has_ended_durably(&self) -> bool {
+        self.txn.finished() && self.durable_seq == self.txn.seq
+    }
+
+    /// Those who wait for more of its history, where there is some by now.
+    pub(crate) fn take_followers(&mut self) -> Vec<Ticket> {
+        let (news, rest) = std::mem::take(&mut self.followers).into_iter().partition(|(_, after)| self.is_news(*after));
+        self.followers = rest;
+        let news: BTreeMap<Ticket, u64> = news;
+        news.into_keys().collect()
     }
 
     /// Who has waited for what there is by now.

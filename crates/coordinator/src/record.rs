@@ -30,6 +30,14 @@ impl Record {
     pub fn encode_change(events: &[HistoryEvent]) -> Vec<u8> {
         encode(&events)
     }
+
+    /// The events of a change, by themselves: whether they can have happened only the whole record tells.
+    ///
+    /// # Errors
+    /// Another format, or bytes that are none.
+    pub fn decode_change(change: &[u8]) -> Result<Vec<HistoryEvent>, Corrupt> {
+        decode(change)
+    }
 }
 
 /// What a store needs to know of a transaction without reading it.

@@ -32,6 +32,14 @@ pub enum Request {
     Read,
     /// Whatever waits for its next call is called now; answered with the transaction. One that has ended stays as it is.
     Retry,
+    /// Answered with how far its history is durable, and whether that is all of it.
+    Follow {
+        /// The number of the last event that the asker knows: with `wait` it is told as soon as there are more, or there
+        /// will be none.
+        after: u64,
+        /// At once without.
+        wait: bool,
+    },
     /// Answered with the outcome. A branch: its participant is in doubt, and an unknown gid is aborted. None: a client
     /// asks, and an unknown gid is not found.
     Inquire(Option<BranchId>),
@@ -43,6 +51,7 @@ impl Request {
         match self {
             Request::Begin(begin) => begin.wait = None,
             Request::Join(_, wait) | Request::Decide { wait, .. } => *wait = None,
+            Request::Follow { wait, .. } => *wait = false,
             Request::Read | Request::Retry | Request::Inquire(_) => {}
         }
     }
@@ -204,6 +213,13 @@ pub enum Answer {
     Transaction(Arc<View>),
     /// Its outcome, or none yet.
     Outcome(Option<Outcome>),
+    /// Its history up to this event is durable.
+    History {
+        /// The number of that event; the begin is 1.
+        seq: u64,
+        /// It has ended, and no event will follow.
+        finished: bool,
+    },
     /// No, and why.
     Refused(Refusal),
 }

@@ -45,7 +45,10 @@ impl Lane {
     /// Whoever held the ticket is gone.
     pub(crate) fn gone(&mut self, ticket: Ticket, gid: &Gid) {
         match self.slots.get_mut(gid) {
-            Some(Slot::Open(open)) => drop(open.waiters.remove(&ticket)),
+            Some(Slot::Open(open)) => {
+                open.waiters.remove(&ticket);
+                open.followers.remove(&ticket);
+            }
             // What it asked for still happens, as if it had been gone a moment later.
             Some(Slot::Finding(_)) | None => {}
         }
@@ -54,7 +57,12 @@ impl Lane {
     /// Whoever holds the ticket wants its answer now; where it waits for nothing, that is on its way.
     pub(crate) fn hurry(&mut self, ticket: Ticket, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
         let waited = match self.slots.get_mut(gid) {
-            Some(Slot::Open(open)) => open.waiters.remove(&ticket).is_some(),
+            Some(Slot::Open(open)) => {
+                if open.followers.remove(&ticket).is_some() {
+                    return self.follow(ticket, gid, 0, now, out);
+                }
+                open.waiters.remove(&ticket).is_some()
+            }
             Some(Slot::Finding(finding)) => {
                 let mut all = finding.asked.iter_mut().chain(&mut finding.later);
                 if let Some((_, request)) = all.find(|(held, _)| *held == ticket) {
@@ -134,7 +142,12 @@ impl Lane {
             Request::Begin(begin) => self.begin(ticket, gid, *begin, now, out),
             // Presumed abort: the store was asked, and nobody ever promised anything about this gid.
             Request::Inquire(Some(_)) => out.push(Output::Answer(ticket, Answer::Outcome(Some(Outcome::Aborted)))),
-            Request::Join(..) | Request::Decide { .. } | Request::Read | Request::Retry | Request::Inquire(None) => {
+            Request::Join(..)
+            | Request::Decide { .. }
+            | Request::Read
+            | Request::Retry
+            | Request::Follow { .. }
+            | Request::Inquire(None) => {
                 refuse(ticket, Refusal::NotFound, out);
             }
         }
@@ -205,6 +218,7 @@ impl Lane {
                 self.step(gid, Event::Retried, now, out).expect("a retry is never rejected");
                 self.wait_or_tell(ticket, gid, None, now, out);
             }
+            Request::Follow { after, wait } => self.follow(ticket, gid, if wait { after } else { 0 }, now, out),
             Request::Inquire(branch) => self.inquire(ticket, gid, branch.as_ref(), now, out),
         }
     }

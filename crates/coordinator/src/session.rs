@@ -62,7 +62,7 @@ impl Lane {
             match slot {
                 Slot::Finding(finding) => tickets.extend(finding.asked.iter().chain(&finding.later).map(|(t, _)| *t)),
                 Slot::Open(_) if self.plant.has(Bug::DropWaiters) => {}
-                Slot::Open(open) => tickets.extend(open.waiters.keys()),
+                Slot::Open(open) => tickets.extend(open.waiters.keys().chain(open.followers.keys())),
             }
         }
         self.timers = Timers::default();

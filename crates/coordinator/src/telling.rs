@@ -1,6 +1,7 @@
 //! What is said, and what it waits for (protocol §2, §5).
 use crate::batch::{Held, Unsaved};
 use crate::lane::Lane;
+use crate::open::Slot;
 use crate::plant::Bug;
 use crate::request::{Answer, Output, Ticket};
 use crate::view::View;
@@ -24,6 +25,27 @@ impl Lane {
         self.force_before_telling(gid, now, out);
         let gate = self.entry(gid).gate();
         self.hold(gate, Held::Answer(ticket, answer), now, out);
+    }
+
+    /// Tells how far its history is durable, once that is further than this: beyond 0 as soon as anything may be said.
+    pub(crate) fn follow(&mut self, ticket: Ticket, gid: &Gid, after: u64, now: Timestamp, out: &mut Vec<Output>) {
+        let open = self.entry(gid);
+        if !open.is_news(after) {
+            open.followers.insert(ticket, after);
+            return;
+        }
+        let answer = Answer::History { seq: open.durable_seq, finished: open.has_ended_durably() };
+        self.hold(0, Held::Answer(ticket, answer), now, out);
+    }
+
+    /// A batch has made more of its history durable.
+    pub(crate) fn tell_followers(&mut self, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
+        let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return };
+        open.durable_seq = open.txn.taken_seq();
+        if !open.followers.is_empty() {
+            let news = open.take_followers();
+            news.into_iter().for_each(|ticket| self.follow(ticket, gid, 0, now, out));
+        }
     }
 
     /// Saying something about a transaction forces what was lazy. One exception: the end, after a durable decision.

@@ -1,7 +1,7 @@
 //! A transaction as it is shown.
 use unanim_engine::{
-    BranchId, BranchState, CallState, Gid, Heuristic, LastReply, Mode, Op, Outcome, Participant, Phase, ReasonCode,
-    Timestamp, Transaction,
+    BranchId, BranchIndex, BranchState, CallState, Gid, Heuristic, HistoryEvent, LastReply, Mode, Op, Outcome,
+    Participant, Phase, Reason, ReasonCode, Recorded, Timestamp, Transaction, Vote,
 };
 
 /// What an answer says of a transaction. Attempts, last replies and next tries are hints from memory, no promise.
@@ -69,6 +69,76 @@ pub struct BranchView {
     pub heuristic: Option<Heuristic>,
 }
 
+/// One durable event of a transaction as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventView {
+    /// Its number; the begin is 1.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: Happened,
+}
+
+/// What has happened, branches by their names. The order is the one of `wire/v1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// It began.
+    Begun,
+    /// A branch joined after the begin.
+    BranchAdded(BranchId),
+    /// A phase was entered that is no decision; the client's request may have set a new deadline with it.
+    Phase(Phase, Option<Timestamp>),
+    /// A branch voted.
+    Voted(BranchId, Vote),
+    /// The decision, with the reason of an abort.
+    Decided(Outcome, Option<ReasonView>),
+    /// A branch has done what was decided.
+    Acknowledged(BranchId),
+    /// Open in one phase for too long.
+    Stuck,
+    /// A branch finished on its own.
+    Heuristic(BranchId, Heuristic),
+    /// It ended.
+    Finished,
+}
+
+impl EventView {
+    /// The begin, which is in no record of its own.
+    pub fn begun(txn: &Transaction) -> EventView {
+        EventView { seq: 1, at: txn.created_at, what: Happened::Begun }
+    }
+
+    /// The event of that number of this transaction; none where it is an event of another one.
+    pub fn new(txn: &Transaction, seq: u64, event: &HistoryEvent) -> Option<EventView> {
+        let id = |index: &BranchIndex| txn.branches.get(*index as usize).map(|branch| branch.spec.id.clone());
+        let what = match &event.what {
+            Recorded::BranchAdded(spec) => Happened::BranchAdded(spec.id.clone()),
+            Recorded::Phase(phase, deadline_at) => Happened::Phase(*phase, *deadline_at),
+            Recorded::Voted(index, vote) => Happened::Voted(id(index)?, *vote),
+            Recorded::Decided(outcome, reason) => {
+                Happened::Decided(*outcome, reason.as_ref().map(|reason| ReasonView::new(txn, reason)))
+            }
+            Recorded::Acknowledged(index) => Happened::Acknowledged(id(index)?),
+            Recorded::Stuck => Happened::Stuck,
+            Recorded::Heuristic(index, heuristic) => Happened::Heuristic(id(index)?, *heuristic),
+            Recorded::Finished => Happened::Finished,
+        };
+        Some(EventView { seq, at: event.at, what })
+    }
+}
+
+impl ReasonView {
+    fn new(txn: &Transaction, reason: &Reason) -> ReasonView {
+        let branch = reason.branch.and_then(|index| txn.branches.get(index as usize));
+        ReasonView {
+            code: reason.code,
+            branch: branch.map(|branch| branch.spec.id.clone()),
+            detail: reason.detail.clone(),
+        }
+    }
+}
+
 impl View {
     /// What is to be said of a transaction; `seq` counts only what is durable when it is said.
     pub(crate) fn new(txn: &Transaction, seq: u64) -> View {
@@ -95,11 +165,7 @@ impl View {
             digest: txn.digest,
             phase: txn.phase,
             outcome: txn.outcome(),
-            reason: txn.reason.as_deref().map(|r| ReasonView {
-                code: r.code,
-                branch: r.branch.map(|i| txn.branches[i as usize].spec.id.clone()),
-                detail: r.detail.clone(),
-            }),
+            reason: txn.reason.as_deref().map(|reason| ReasonView::new(txn, reason)),
             stuck: txn.stuck,
             heuristic: txn.heuristic(),
             created_at: txn.created_at,

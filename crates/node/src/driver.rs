@@ -53,8 +53,7 @@ pub fn start<S: Store + 'static, T: Transport + 'static, C: Clock + 'static>(
 ) -> (Handle, impl Future<Output = Ended>) {
     let identity = store.identity().clone();
     let lane = Lane::new(Settings { batch: store.limits(), ..settings.lane }, settings.hash_key, identity.fence);
-    let counted = store.clone();
-    let shared = Rc::new(Shared::new(lane, Box::new(clock), identity, Box::new(move || counted.figures())));
+    let shared = Rc::new(Shared::new(lane, Box::new(clock), identity, Box::new(store.clone())));
     let handle = Handle(shared.clone());
     let inbox = shared.clone();
     let driver = Driver {
@@ -82,7 +81,7 @@ pub fn start<S: Store + 'static, T: Transport + 'static, C: Clock + 'static>(
     (handle, ended)
 }
 
-type Local<T> = Pin<Box<dyn Future<Output = T>>>;
+pub(crate) type Local<T> = Pin<Box<dyn Future<Output = T>>>;
 /// A slice of open transactions, and where the next one begins.
 type Loaded = (Vec<Stored>, Option<LoadCursor>);
 

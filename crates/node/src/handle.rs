@@ -1,5 +1,6 @@
 //! How front doors reach the lane.
 use crate::ports::{Clock, Identity, StoreFigures};
+use crate::reading::Reads;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
@@ -29,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) disk_full: Cell<bool>,
     draining: Cell<bool>,
     pub(crate) ended: Cell<bool>,
-    store_figures: Box<dyn Fn() -> StoreFigures>,
+    pub(crate) store: Box<dyn Reads>,
     /// The driver has come to rest.
     pub(crate) rested: Notify,
 }
@@ -62,12 +63,7 @@ pub struct NodeFigures {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        lane: Lane,
-        clock: Box<dyn Clock>,
-        identity: Identity,
-        store_figures: Box<dyn Fn() -> StoreFigures>,
-    ) -> Shared {
+    pub(crate) fn new(lane: Lane, clock: Box<dyn Clock>, identity: Identity, store: Box<dyn Reads>) -> Shared {
         Shared {
             lane: RefCell::new(lane),
             clock,
@@ -80,7 +76,7 @@ impl Shared {
             disk_full: Cell::new(false),
             draining: Cell::new(false),
             ended: Cell::new(false),
-            store_figures,
+            store,
             rested: Notify::new(),
         }
     }
@@ -158,7 +154,7 @@ impl Handle {
 
     /// Counts for people and metrics.
     pub fn figures(&self) -> NodeFigures {
-        NodeFigures { lane: self.0.lane.borrow().figures(), store: (self.0.store_figures)() }
+        NodeFigures { lane: self.0.lane.borrow().figures(), store: self.0.store.figures() }
     }
 
     /// From now on no new transaction begins.

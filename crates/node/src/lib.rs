@@ -9,7 +9,9 @@ mod driver;
 mod handle;
 pub mod ports;
 mod purge;
+mod reading;
 
 pub use clock::SystemClock;
 pub use driver::{Ended, NodeSettings, start};
 pub use handle::{Asking, Handle, NodeFigures, Readiness};
+pub use reading::HistoryPage;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use unanim_coordinator::{Batch, BatchLimits, Record, Standing, Stored};
 use unanim_engine::{Gid, Timestamp};
-use unanim_node::ports::{Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures};
+use unanim_node::ports::{Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures};
 use uuid::Uuid;
 
 /// One session on a store in memory. Its saves can be made to fail.
@@ -149,6 +149,21 @@ impl Store for Memory {
 
     async fn find(&self, gid: &Gid) -> Result<Option<Stored>, ReadError> {
         self.kept.borrow().read(gid)
+    }
+
+    async fn history(&self, gid: &Gid, first_seq: u64, most: usize) -> Result<Option<Excerpt>, ReadError> {
+        let kept = self.kept.borrow();
+        let Some(transaction) = kept.transactions.get(gid) else { return Ok(None) };
+        let mut events = Vec::new();
+        for change in transaction.changes.values() {
+            let decoded = Record::decode_change(change);
+            events.extend(decoded.map_err(|error| ReadError::Corrupt(format!("the record of {gid}: {error}")))?);
+        }
+        let first_seq = first_seq.max(2);
+        let mut events = events.split_off(events.len().min(first_seq as usize - 2));
+        let more = events.len() > most;
+        events.truncate(most);
+        Ok(Some(Excerpt { first_seq, events, more, finished: !kept.open.contains_key(gid) }))
     }
 
     async fn load(&self, cursor: &LoadCursor, most: usize) -> Result<Slice, ReadError> {

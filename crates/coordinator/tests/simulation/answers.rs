@@ -28,6 +28,13 @@ impl World {
                 self.view_answers(place, delivery.hurried, &asked.gid, &asked.request, view, &kept.txn)
             }
             Answer::Outcome(outcome) => outcome_is_stored(*outcome, &asked.request, kept, was_absent),
+            Answer::History { seq, finished } => {
+                let txn = &kept.ok_or("nothing is stored")?.txn;
+                let Request::Follow { after, wait } = asked.request else { return Err("nobody follows") };
+                ensure(*seq <= txn.seq, "its seq is not durable")?;
+                ensure(!finished || (txn.finished() && txn.seq == *seq), "its end is not durable")?;
+                ensure(!wait || delivery.hurried || *finished || *seq > after, "there is no news")
+            }
             Answer::Refused(refusal) => self.refusal_is_right(place, delivery, refusal, kept, was_absent),
         }
     }
@@ -92,6 +99,7 @@ impl World {
             }
             Request::Read | Request::Retry => None,
             Request::Inquire(_) => return Err("an inquiry is answered with an outcome"),
+            Request::Follow { .. } => return Err("whoever follows is told how far"),
         };
         match wait.filter(|_| !hurried) {
             None => Ok(()),
@@ -205,7 +213,7 @@ fn specs(request: &Request) -> &[Arc<BranchSpec>] {
     match request {
         Request::Begin(begin) => &begin.branches,
         Request::Join(specs, _) | Request::Decide { branches: specs, .. } => specs,
-        Request::Read | Request::Retry | Request::Inquire(_) => &[],
+        Request::Read | Request::Retry | Request::Follow { .. } | Request::Inquire(_) => &[],
     }
 }
 
@@ -213,7 +221,7 @@ fn is_open(answer: &Answer) -> bool {
     match answer {
         Answer::Transaction(view) => view.outcome.is_none(),
         Answer::Outcome(outcome) => outcome.is_none(),
-        Answer::Refused(_) => false,
+        Answer::History { .. } | Answer::Refused(_) => false,
     }
 }
 

@@ -177,7 +177,7 @@ impl World {
     pub(crate) fn ask(&mut self, by: By, gid: Gid, request: Request) {
         self.choices.begin();
         let asked = self.asked.len();
-        let patient = matches!(by, By::Client(_));
+        let patient = matches!(by, By::Client(_)) || matches!(request, Request::Follow { .. });
         self.asked.push(Asked {
             by,
             gid,
@@ -280,7 +280,9 @@ impl World {
                 client.later += 1;
             }
             Answer::Transaction(_) | Answer::Outcome(_) if client.later > 0 => client.later += 1,
-            Answer::Transaction(_) | Answer::Outcome(_) => client.at = (client.at + 1).min(script),
+            Answer::Transaction(_) | Answer::Outcome(_) | Answer::History { .. } => {
+                client.at = (client.at + 1).min(script)
+            }
             Answer::Refused(Refusal::GidConflict) if client.later > 0 => client.later += 1,
             Answer::Refused(refusal) if may_ask_again(refusal) => {}
             Answer::Refused(_) => over(client),
@@ -311,9 +313,13 @@ impl World {
         };
         let commit = |branches| Request::Decide { decision: Decision::Commit, branches, timeout_ms: None, wait: None };
         let refused = |branches: &[_]| Request::Begin(Box::new(begin(&unknown, branches, true, 1_000, None)));
-        let (name, request) = match self.choices.below(22) {
+        let (name, request) = match self.choices.below(26) {
             0..4 => (name, Request::Read),
             20..22 => (name, Request::Retry),
+            22..26 => {
+                let after = self.choices.pick(&[0, 1, 3, 6, 1_000]);
+                (name, Request::Follow { after, wait: self.choices.permille(800) })
+            }
             4..6 => (name, Request::Inquire(None)),
             6..8 => (name, Request::Inquire(Some(branch_id("b0")))),
             8 => (name, Request::Inquire(Some(branch_id("never joined")))),

@@ -127,6 +127,6 @@ fn told(answer: &Answer) -> Option<Outcome> {
             Phase::Aborting | Phase::Aborted => Some(Outcome::Aborted),
             Phase::Active | Phase::Preparing => None,
         },
-        Answer::Refused(_) => None,
+        Answer::History { .. } | Answer::Refused(_) => None,
     }
 }

@@ -103,6 +103,8 @@ const EVERYTHING: &[&str] = &[
     "finished on its own",
     "full batches",
     "gone",
+    "history: all",
+    "history: more",
     "inquiry: decided",
     "inquiry: undecided",
     "lost save answers",

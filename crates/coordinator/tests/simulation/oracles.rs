@@ -320,6 +320,8 @@ fn kind(answer: &Answer) -> &'static str {
         },
         Answer::Outcome(None) => "inquiry: undecided",
         Answer::Outcome(Some(_)) => "inquiry: decided",
+        Answer::History { finished: false, .. } => "history: more",
+        Answer::History { finished: true, .. } => "history: all",
         Answer::Refused(refusal) => match refusal {
             Refusal::GidConflict => "refused: gid conflict",
             Refusal::BranchConflict(_) => "refused: branch conflict",

@@ -30,7 +30,7 @@ fn brief_request(request: &Request) -> String {
         Request::Decide { decision, branches, wait, timeout_ms } => {
             format!("{decision:?} wait={wait:?} timeout={timeout_ms:?} [{}]", names(branches))
         }
-        Request::Read | Request::Retry | Request::Inquire(_) => format!("{request:?}"),
+        Request::Read | Request::Retry | Request::Follow { .. } | Request::Inquire(_) => format!("{request:?}"),
     }
 }
 

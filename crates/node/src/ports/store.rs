@@ -2,7 +2,7 @@
 use std::future::Future;
 use std::sync::Arc;
 use unanim_coordinator::{Batch, BatchLimits, Standing, Stored};
-use unanim_engine::{Gid, Timestamp};
+use unanim_engine::{Gid, HistoryEvent, Timestamp};
 use uuid::Uuid;
 
 /// Who a store is, and what a start of a session on it found.
@@ -32,6 +32,19 @@ pub struct Slice {
     pub stored: Vec<Stored>,
     /// Where the next slice begins; none after the last.
     pub next: Option<LoadCursor>,
+}
+
+/// Some of a transaction's durable events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The number of the first one.
+    pub first_seq: u64,
+    /// In order, without a gap.
+    pub events: Vec<HistoryEvent>,
+    /// More follow.
+    pub more: bool,
+    /// The transaction has ended.
+    pub finished: bool,
 }
 
 /// Whether new transactions may be written.
@@ -102,6 +115,15 @@ pub trait Store {
 
     /// What is stored under a gid, by a read that begins now and sees every batch applied before.
     fn find(&self, gid: &Gid) -> impl Future<Output = Result<Option<Stored>, ReadError>>;
+
+    /// At most `most` of the events that are stored under a gid, from this number on (the begin is 1 and no event: the
+    /// first one is 2); none where nothing is stored. Reads no more than it returns and what was written with it.
+    fn history(
+        &self,
+        gid: &Gid,
+        first_seq: u64,
+        most: usize,
+    ) -> impl Future<Output = Result<Option<Excerpt>, ReadError>>;
 
     /// At most `most` open transactions from the cursor on: decided ones first, then preparing, then active.
     fn load(&self, cursor: &LoadCursor, most: usize) -> impl Future<Output = Result<Slice, ReadError>>;

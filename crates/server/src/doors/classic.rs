@@ -142,6 +142,6 @@ fn viewed(gid: &Gid, answer: Answer) -> Result<Arc<View>, Problem> {
     match answer {
         Answer::Transaction(view) => Ok(view),
         Answer::Refused(refusal) => Err(problem(gid, refusal, |_| "/participants".into())),
-        Answer::Outcome(_) => unreachable!("only an inquiry is answered with an outcome"),
+        Answer::Outcome(_) | Answer::History { .. } => unreachable!("only an inquiry is answered with an outcome"),
     }
 }

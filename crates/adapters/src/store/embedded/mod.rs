@@ -29,7 +29,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use unanim_coordinator::{Batch, BatchLimits, Stored};
 use unanim_engine::{Gid, Timestamp};
-use unanim_node::ports::{Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures};
+use unanim_node::ports::{Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures};
 use writer::Writer;
 
 /// Where commits are made.
@@ -179,6 +179,10 @@ impl Store for Embedded {
 
     async fn find(&self, gid: &Gid) -> Result<Option<Stored>, ReadError> {
         self.read(|connection| reader::find(connection, gid))
+    }
+
+    async fn history(&self, gid: &Gid, first_seq: u64, most: usize) -> Result<Option<Excerpt>, ReadError> {
+        self.read(|connection| reader::history(connection, gid, first_seq, most))
     }
 
     async fn load(&self, cursor: &LoadCursor, most: usize) -> Result<Slice, ReadError> {

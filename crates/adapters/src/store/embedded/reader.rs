@@ -3,9 +3,9 @@
 use super::schema::standing_number;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use std::fmt::Display;
-use unanim_coordinator::{Standing, Stored};
+use unanim_coordinator::{Record, Standing, Stored};
 use unanim_engine::Gid;
-use unanim_node::ports::{LoadCursor, ReadError, Slice};
+use unanim_node::ports::{Excerpt, LoadCursor, ReadError, Slice};
 
 /// A slice ends when it holds so many bytes of records, however few they are.
 const SLICE_BYTES_MAX: usize = 8 << 20;
@@ -19,6 +19,62 @@ const CHANGES: &str = "SELECT change FROM changes WHERE id = ?1 ORDER BY seq";
 const ID_OF: &str = "SELECT id FROM transactions WHERE gid = ?1";
 const GID_OF: &str = "SELECT gid FROM transactions WHERE id = ?1";
 const OPEN_AFTER: &str = "SELECT id, standing FROM open WHERE id > ?1 ORDER BY id";
+
+/// Changes that may hold this event or a later one: the last one that begins at it or before, and all that follow. The
+/// first one is in the transaction's own row, and begins at 2.
+const CHANGES_FROM: &str = "SELECT seq, change FROM changes WHERE id = ?1 AND seq >=
+    coalesce((SELECT max(seq) FROM changes WHERE id = ?1 AND seq <= ?2), 0) ORDER BY seq";
+const FIRST_CHANGE: &str = "SELECT id, change, EXISTS (SELECT 1 FROM open WHERE open.id = transactions.id),
+    (SELECT min(seq) FROM changes WHERE changes.id = transactions.id) FROM transactions WHERE gid = ?1";
+const FIRST_SEQ: u64 = 2;
+
+/// Some of the events under a gid.
+pub(super) fn history(
+    connection: &Connection,
+    gid: &Gid,
+    first_seq: u64,
+    most: usize,
+) -> Result<Option<Excerpt>, ReadError> {
+    let first_seq = first_seq.max(FIRST_SEQ);
+    let from = i64::try_from(first_seq).unwrap_or(i64::MAX);
+    let mut select = connection.prepare_cached(FIRST_CHANGE).map_err(failed)?;
+    let mut rows = select.query([gid.as_str()]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    let (id, open): (i64, bool) = (row.get(0).map_err(failed)?, row.get(2).map_err(failed)?);
+    let second: Option<i64> = row.get(3).map_err(failed)?;
+    let mut excerpt = Excerpt { first_seq, events: Vec::new(), more: false, finished: !open };
+    if second.is_none_or(|second| from < second) {
+        let change: Vec<u8> = row.get(1).map_err(failed)?;
+        take_events(gid, &mut excerpt, FIRST_SEQ, &change, most)?;
+    }
+    let mut select = connection.prepare_cached(CHANGES_FROM).map_err(failed)?;
+    let mut changes = select.query([id, from]).map_err(failed)?;
+    while !excerpt.more
+        && let Some(change) = changes.next().map_err(failed)?
+    {
+        let seq: i64 = change.get(0).map_err(failed)?;
+        take_events(gid, &mut excerpt, seq as u64, &change.get::<_, Vec<u8>>(1).map_err(failed)?, most)?;
+    }
+    Ok(Some(excerpt))
+}
+
+/// Of a change that begins at `seq`, what the excerpt still takes.
+fn take_events(gid: &Gid, excerpt: &mut Excerpt, seq: u64, change: &[u8], most: usize) -> Result<(), ReadError> {
+    if change.is_empty() {
+        return Ok(());
+    }
+    let corrupt = |error| ReadError::Corrupt(format!("the record of {gid}: {error}"));
+    let events = Record::decode_change(change).map_err(corrupt)?;
+    let before = excerpt.first_seq.saturating_sub(seq) as usize;
+    for event in events.into_iter().skip(before) {
+        if excerpt.events.len() == most {
+            excerpt.more = true;
+            return Ok(());
+        }
+        excerpt.events.push(event);
+    }
+    Ok(())
+}
 
 /// What is stored under a gid.
 pub(super) fn find(connection: &Connection, gid: &Gid) -> Result<Option<Stored>, ReadError> {

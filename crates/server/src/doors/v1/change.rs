@@ -67,6 +67,6 @@ fn viewed(gid: &Gid, answer: Answer, place: impl Fn(&BranchId) -> String) -> Res
     match answer {
         Answer::Transaction(view) => Ok(view),
         Answer::Refused(refusal) => Err(problem(gid, refusal, place)),
-        Answer::Outcome(_) => unreachable!("a change is answered with its transaction"),
+        Answer::Outcome(_) | Answer::History { .. } => unreachable!("a change is answered with its transaction"),
     }
 }

@@ -51,6 +51,6 @@ pub(in crate::doors) async fn outcome(app: &App, gid: Gid, query: Option<&str>) 
             Ok(if outcome.is_none() { reply.retry_after(1) } else { reply })
         }
         Answer::Refused(refusal) => Err(problem(&gid, refusal, |_| String::new())),
-        Answer::Transaction(_) => unreachable!("an inquiry is answered with an outcome"),
+        Answer::Transaction(_) | Answer::History { .. } => unreachable!("an inquiry is answered with an outcome"),
     }
 }

@@ -13,6 +13,6 @@ pub(in crate::doors) async fn read(app: &App, gid: Gid, query: Option<&str>) -> 
     match ask(app, &gid, Request::Read).await {
         Answer::Transaction(view) => Ok(Reply::json(StatusCode::OK, transaction_body(&view)).about(gid)),
         Answer::Refused(refusal) => Err(problem(&gid, refusal, |_| String::new())),
-        Answer::Outcome(_) => unreachable!("a read is answered with its transaction"),
+        Answer::Outcome(_) | Answer::History { .. } => unreachable!("a read is answered with its transaction"),
     }
 }

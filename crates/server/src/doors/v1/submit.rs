@@ -28,6 +28,6 @@ pub(in crate::doors) async fn submit(app: &App, request: Request<Incoming>) -> R
     match answer {
         Answer::Transaction(view) => Ok(transaction(&view, patience.wait)),
         Answer::Refused(refusal) => Err(problem(&gid, refusal, |id| format!("/branches ({id})"))),
-        Answer::Outcome(_) => unreachable!("a begin is answered with its transaction"),
+        Answer::Outcome(_) | Answer::History { .. } => unreachable!("a begin is answered with its transaction"),
     }
 }

@@ -1,0 +1,5 @@
+//! The driver with a store and a transport that do as they are told.
+
+mod loops;
+mod reading;
+mod scripted;
