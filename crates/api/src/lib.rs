@@ -25,3 +25,4 @@ pub use door::{BadEndpoint, Door};
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use time::rfc3339;
 pub use transaction::{outcome_body, transaction_body};
+pub use unanim_engine::Op;

@@ -78,6 +78,11 @@ impl ProblemCode {
         ProblemCode::Unavailable,
     ];
 
+    /// The code of this name, if it is one of ours.
+    pub fn of(code: &str) -> Option<ProblemCode> {
+        ProblemCode::ALL.into_iter().find(|known| known.code() == code)
+    }
+
     /// The one table: status, code, title.
     const fn entry(self) -> (u16, &'static str, &'static str) {
         match self {
@@ -250,6 +255,8 @@ mod tests {
         let codes: BTreeSet<_> = ProblemCode::ALL.iter().map(|c| c.code()).collect();
         assert_eq!(codes.len(), ProblemCode::ALL.len());
         assert!(ProblemCode::ALL.is_sorted_by_key(|c| c.status()));
+        assert!(ProblemCode::ALL.iter().all(|c| ProblemCode::of(c.code()) == Some(*c)));
+        assert_eq!(ProblemCode::of("closed "), None);
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use unanim::http::Http;
 
 use super::tether;
-use crate::http::Client;
 
 const POLL: Duration = Duration::from_millis(5);
 const START_MAX: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ impl Process {
     }
 
     /// Starts it, with these arguments as well, and waits until it serves.
-    pub(super) async fn start(&mut self, more: &[&str], client: &Client) -> anyhow::Result<()> {
+    pub(super) async fn start(&mut self, more: &[&str], http: &Http) -> anyhow::Result<()> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(program);
@@ -68,7 +68,7 @@ impl Process {
             if let Some(status) = self.ended()? {
                 bail!("{} ended at its start: {status}", self.name);
             }
-            let answer = client.get(&self.ready, START_MAX).await;
+            let answer = http.get(&self.ready, START_MAX).await;
             Ok(answer.ok().filter(|reply| reply.status.is_success()).map(drop))
         })
         .await

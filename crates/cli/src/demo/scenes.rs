@@ -1,17 +1,16 @@
 //! The scenes, one function each, in the order in which they are played.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use tokio::task::{JoinHandle, JoinSet};
+use unanim::{Client, Outcome, Submission, Transaction, Wait};
 
 use super::books::{Outcomes, audit};
 use super::narrator::Narrator;
 use super::process::until;
 use super::shop::{PER_ORDER, PRICE, Role, order};
 use super::stage::Stage;
-use crate::coordinator::{Coordinator, Transaction, Wait};
 
 /// How long anything may take: far longer than it does.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -72,14 +71,14 @@ impl<'a> Play<'a> {
     async fn commits(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         let ended = submit(self.stage.door()?, order("order-1", PRICE, self.stage.ports)).await?;
-        self.expect(&ended, "committed")?;
+        self.expect(&ended, Outcome::Committed)?;
         self.narrator.tick(&format!("prepared by all three, decided, committed by all three, in {}", millis(began)));
         self.tick_states("order-1", "committed").await
     }
 
     async fn refused(&mut self) -> anyhow::Result<()> {
         let ended = submit(self.stage.door()?, order("order-2", TOO_DEAR, self.stage.ports)).await?;
-        self.expect(&ended, "aborted")?;
+        self.expect(&ended, Outcome::Aborted)?;
         let reason = ended.reason.context("an aborted order has no reason")?;
         let who = reason.branch.unwrap_or_default();
         ensure!(who == Role::Payment.name(), "{who:?} is told to have refused, and it was payment");
@@ -99,7 +98,7 @@ impl<'a> Play<'a> {
         self.narrator.tick("all had voted yes, so it is committed, without stock");
         let door = self.stage.door()?;
         let tries = until("the coordinator to call stock in vain", LIMIT, async || {
-            let view = door.get("order-3").await?.parse()?;
+            let view = door.get("order-3").await?;
             let stock = view.branches.into_iter().find(|branch| branch.id == Role::Stock.name());
             let stock = stock.context("order-3 has no branch stock")?;
             let code = stock.last.and_then(|last| last.code).filter(|code| code != "ok");
@@ -109,7 +108,7 @@ impl<'a> Play<'a> {
         self.narrator.say(&format!("the coordinator goes on calling it ({code})"));
         self.stage.start(Role::Stock, &[]).await?;
         let ended = finished(waiting).await?;
-        self.expect(&ended, "committed")?;
+        self.expect(&ended, Outcome::Committed)?;
         self.tick_states("order-3", "committed").await
     }
 
@@ -136,7 +135,7 @@ impl<'a> Play<'a> {
         self.stage.start_coordinator().await?;
         self.narrator.say("the coordinator is back");
         let ended = finished(waiting).await?;
-        self.expect(&ended, "committed")?;
+        self.expect(&ended, Outcome::Committed)?;
         self.narrator.tick("the client, which had been asking all the time, is told: committed");
         self.tick_states("order-4", "committed").await
     }
@@ -146,20 +145,17 @@ impl<'a> Play<'a> {
         self.narrator.say(&format!("{AT_ONCE} clients, and widgets for {enough_for} of them"));
         let began = Instant::now();
         let mut clients = JoinSet::new();
-        let door = Arc::new(self.stage.door()?);
+        let door = self.stage.door()?;
         for number in 0..AT_ONCE {
             let (door, ports) = (door.clone(), self.stage.ports);
-            clients.spawn(async move {
-                let body = order(&format!("rush-{number}"), PRICE, ports);
-                door.submit(&body, Wait::Finished, LIMIT, |_| ()).await?.parse()
-            });
+            clients.spawn(async move { submit(door, order(&format!("rush-{number}"), PRICE, ports)).await });
         }
         let mut committed = 0;
         for ended in clients.join_all().await {
             let ended = ended?;
             ensure!(ended.finished_at.is_some(), "{} is {} after {LIMIT:?}", ended.gid, ended.phase);
-            committed += i64::from(ended.outcome == "committed");
-            self.outcomes.insert(ended.gid, ended.outcome);
+            committed += i64::from(ended.outcome == Outcome::Committed);
+            self.outcomes.insert(ended.gid, ended.outcome.to_string());
         }
         let took = millis(began);
         ensure!(committed == enough_for, "{committed} committed, and there were widgets for {enough_for}");
@@ -211,17 +207,17 @@ impl<'a> Play<'a> {
         let what = format!("{gid} to be decided");
         let outcome = until(&what, LIMIT, async || {
             let outcome = door.outcome(gid).await?;
-            Ok((outcome != "undecided").then_some(outcome))
+            Ok((outcome != Outcome::Undecided).then_some(outcome))
         });
         let outcome = outcome.await?;
-        ensure!(outcome == "committed", "{gid} is {outcome}, and all had voted yes");
+        ensure!(outcome == Outcome::Committed, "{gid} is {outcome}, and all had voted yes");
         Ok(())
     }
 
-    fn expect(&mut self, ended: &Transaction, outcome: &str) -> anyhow::Result<()> {
+    fn expect(&mut self, ended: &Transaction, outcome: Outcome) -> anyhow::Result<()> {
         ensure!(ended.outcome == outcome, "{} is {}, and should be {outcome}", ended.gid, ended.outcome);
         ensure!(ended.finished_at.is_some(), "{} is {outcome}, and did not end in time", ended.gid);
-        self.outcomes.insert(ended.gid.clone(), ended.outcome.clone());
+        self.outcomes.insert(ended.gid.clone(), ended.outcome.to_string());
         Ok(())
     }
 
@@ -245,8 +241,8 @@ impl Drop for Waiting {
     }
 }
 
-async fn submit(door: Coordinator, body: bytes::Bytes) -> anyhow::Result<Transaction> {
-    door.submit(&body, Wait::Finished, LIMIT, |_| ()).await?.parse()
+async fn submit(door: Client, order: Submission) -> anyhow::Result<Transaction> {
+    Ok(door.submit(&order, Wait::Finished).await?)
 }
 
 async fn finished(mut waiting: Waiting) -> anyhow::Result<Transaction> {

@@ -1,7 +1,9 @@
 //! What the shop sells, and the orders that the demo hands in.
 
-use bytes::Bytes;
+use std::time::Duration;
+
 use serde_json::json;
+use unanim::{Branch, Submission};
 
 /// Stock at first: enough for the single orders and for eighty of the hundred.
 pub(super) const WIDGETS: i64 = 166;
@@ -59,14 +61,12 @@ impl Role {
     }
 }
 
-/// The body of a submission: one order, at this price, of services that listen on these ports.
-pub(super) fn order(gid: &str, price: i64, ports: [u16; 3]) -> Bytes {
-    let branch = |(role, port): (Role, u16)| {
+/// One order, at this price, of services that listen on these ports.
+pub(super) fn order(gid: &str, price: i64, ports: [u16; 3]) -> Submission {
+    let order = Submission::with_gid(gid).retry(Duration::from_millis(50), Duration::from_millis(500));
+    Role::ALL.into_iter().zip(ports).fold(order, |order, (role, port)| {
         let amount = if role == Role::Payment { -price } else { role.change() };
-        json!({"id": role.name(), "endpoint": format!("http://127.0.0.1:{port}/tx"),
-               "payload": {"account": role.account(), "amount": amount}})
-    };
-    let branches: Vec<_> = Role::ALL.into_iter().zip(ports).map(branch).collect();
-    let retry = json!({"first_ms": 50, "max_ms": 500});
-    Bytes::from(json!({"gid": gid, "mode": "two_phase", "retry": retry, "branches": branches}).to_string())
+        let branch = Branch::new(role.name(), format!("http://127.0.0.1:{port}/tx"));
+        order.branch(branch.payload(json!({"account": role.account(), "amount": amount})))
+    })
 }

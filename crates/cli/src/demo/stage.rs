@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
+use unanim::Client;
+use unanim::http::Http;
 
 use super::process::Process;
 use super::shop::Role;
-use crate::coordinator::Coordinator;
-use crate::http::Client;
 use crate::participant::Books;
 
 /// Ports below those that the kernel gives to outgoing connections: a connection could else sit on the port of a
 /// service that is down for a moment.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const READ_MAX: Duration = Duration::from_secs(5);
+/// Far longer than an order takes, whoever dies meanwhile.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything that runs. Processes go first when it is dropped, the folder last.
 pub(super) struct Stage {
@@ -24,7 +26,7 @@ pub(super) struct Stage {
     pub(super) services: [Process; 3],
     pub(super) ports: [u16; 3],
     pub(super) url: String,
-    client: Client,
+    http: Http,
     folder: PathBuf,
     _removed_at_the_end: Option<TempDir>,
 }
@@ -54,8 +56,8 @@ impl Stage {
             let log = folder.join(format!("{}.log", role.name()));
             Process::new(role.name(), args, format!("http://127.0.0.1:{port}/livez"), log)
         });
-        let client = Client::new(None)?;
-        Ok(Self { coordinator, services, ports, url, client, folder, _removed_at_the_end: removed })
+        let http = Http::new(None)?;
+        Ok(Self { coordinator, services, ports, url, http, folder, _removed_at_the_end: removed })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -63,16 +65,16 @@ impl Stage {
     }
 
     /// The coordinator's front door.
-    pub(super) fn door(&self) -> anyhow::Result<Coordinator> {
-        Coordinator::new(&self.url, self.client.clone())
+    pub(super) fn door(&self) -> anyhow::Result<Client> {
+        Ok(Client::builder().http(self.http.clone()).build([&self.url])?.with_patience(CLIENT_PATIENCE))
     }
 
     pub(super) async fn start_coordinator(&mut self) -> anyhow::Result<()> {
-        self.coordinator.start(&[], &self.client).await
+        self.coordinator.start(&[], &self.http).await
     }
 
     pub(super) async fn start(&mut self, role: Role, more: &[&str]) -> anyhow::Result<()> {
-        self.services[role as usize].start(more, &self.client).await
+        self.services[role as usize].start(more, &self.http).await
     }
 
     /// Stops a service as an operator would, and starts it again with these arguments as well.
@@ -83,7 +85,7 @@ impl Stage {
 
     pub(super) async fn books(&self, role: Role) -> anyhow::Result<Books> {
         let url = format!("http://127.0.0.1:{}/books", self.ports[role as usize]);
-        let reply = self.client.get(&url, READ_MAX).await.map_err(anyhow::Error::from);
+        let reply = self.http.get(&url, READ_MAX).await.map_err(anyhow::Error::from);
         let reply = reply.with_context(|| format!("cannot read the books of {}", role.name()))?;
         serde_json::from_slice(&reply.body).with_context(|| format!("the books of {} cannot be read", role.name()))
     }
