@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use hyper::header::RETRY_AFTER;
 use hyper::{StatusCode, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 
 pub(crate) use self::changes::Resolution;
 pub(crate) use self::events::{Events, Next};
@@ -41,6 +42,11 @@ pub(crate) enum Wait {
     Decided,
     /// It is accepted
     None,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    outcome: String,
 }
 
 /// The body of a good answer.
@@ -76,6 +82,14 @@ impl Coordinator {
         let url = self.url(gid, "");
         let reply = self.client.get(&url, READ_TIMEOUT).await.map_err(|failure| self.lost(failure))?;
         self.accept(reply)
+    }
+
+    /// `committed`, `aborted` or `undecided`, as a client is told.
+    pub(crate) async fn outcome(&self, gid: &str) -> anyhow::Result<String> {
+        let url = self.url(gid, "/outcome");
+        let reply = self.client.get(&url, READ_TIMEOUT).await.map_err(|failure| self.lost(failure))?;
+        let outcome: Outcome = serde_json::from_slice(&self.accept(reply)?.0).context("the answer is no outcome")?;
+        Ok(outcome.outcome)
     }
 
     /// Sends the same body again after a lost connection, a 503, or a wait that was over too early, until `timeout`.
