@@ -19,6 +19,8 @@ import urllib.parse
 
 import requests
 
+import described
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -198,7 +200,10 @@ class Server(Process):
     def request(self, method, path, timeout=30, **kwargs):
         if self.token:
             kwargs.setdefault("headers", {})["Authorization"] = f"Bearer {self.token}"
-        return self.session.request(method, self.url + path, timeout=timeout, allow_redirects=False, **kwargs)
+        answer = self.session.request(method, self.url + path, timeout=timeout, allow_redirects=False, **kwargs)
+        if not kwargs.get("stream"):
+            described.document_of(self).check(method, answer.request.url, answer)
+        return answer
 
     def get(self, path, **kwargs):
         return self.request("GET", path, **kwargs)

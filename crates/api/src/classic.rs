@@ -4,6 +4,7 @@ use crate::json::{List, Text, parse};
 use crate::problem::{FieldError, Problem, ProblemCode};
 use crate::submission::BRANCHES_READ;
 use crate::transaction::written;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -17,9 +18,12 @@ pub const DIGEST: [u8; 32] = *b"classic: begun without any body.";
 /// A participant is called at its address by this scheme.
 const SCHEME: &str = "http://";
 
-#[derive(Debug, Deserialize)]
+/// Who takes part in a classic transaction.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Prepare<'a> {
+#[schemars(rename = "ClassicPrepare")]
+pub(crate) struct Prepare<'a> {
+    /// `host:port` of each.
     #[serde(borrow)]
     participants: List<Text<'a>, BRANCHES_READ>,
 }
@@ -131,13 +135,48 @@ fn address(participant: &Participant) -> &str {
     url.strip_prefix(SCHEME).unwrap_or(url)
 }
 
+/// A classic transaction that was begun.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ClassicBegun")]
+pub(crate) struct Begun<'a> {
+    /// Its name.
+    transaction_id: &'a str,
+}
+
+/// How a classic wish ended: `success` or `failed`.
+#[derive(JsonSchema)]
+#[schemars(rename = "ClassicResult")]
+pub(crate) struct ResultShape {
+    /// `success` or `failed`.
+    #[expect(dead_code, reason = "the two bodies that there are need no writer")]
+    result: String,
+}
+
+/// A classic transaction.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ClassicTransaction")]
+pub(crate) struct Shown<'a> {
+    /// Its name.
+    transaction_id: &'a str,
+    /// `init`, `prepared`, `committed` or `aborted`.
+    state: &'static str,
+    /// Who takes part.
+    participants: Vec<ShownParticipant<'a>>,
+}
+
+/// A participant of a classic transaction.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ClassicParticipant")]
+struct ShownParticipant<'a> {
+    /// Its `host:port`.
+    address: &'a str,
+    /// `init`, `prepared`, `committed` or `aborted`.
+    state: &'static str,
+}
+
 /// `POST /transaction`.
 pub fn begun_body(gid: &Gid) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        transaction_id: &'a str,
-    }
-    written(&Body { transaction_id: gid.as_str() }, 64)
+    written(&Begun { transaction_id: gid.as_str() }, 64)
 }
 
 /// What `prepare` and the explicit wishes answer.
@@ -147,23 +186,12 @@ pub const fn result_body(success: bool) -> &'static str {
 
 /// `GET /transaction/<gid>`.
 pub fn transaction_body(view: &View) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        transaction_id: &'a str,
-        state: &'static str,
-        participants: Vec<One<'a>>,
-    }
-    #[derive(Serialize)]
-    struct One<'a> {
-        address: &'a str,
-        state: &'static str,
-    }
     let participants = view
         .branches
         .iter()
-        .map(|b| One { address: address(&b.participant), state: branch_state(b.state, view.outcome) });
+        .map(|b| ShownParticipant { address: address(&b.participant), state: branch_state(b.state, view.outcome) });
     let body =
-        Body { transaction_id: view.gid.as_str(), state: state(view.phase), participants: participants.collect() };
+        Shown { transaction_id: view.gid.as_str(), state: state(view.phase), participants: participants.collect() };
     written(&body, 128 + 64 * view.branches.len())
 }
 

@@ -12,6 +12,7 @@ mod door;
 pub mod inquiry;
 mod json;
 pub mod names;
+pub mod openapi;
 mod problem;
 mod submission;
 mod time;

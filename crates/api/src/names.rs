@@ -2,9 +2,25 @@
 use std::borrow::Cow;
 use unanim_engine::{BranchState, Failure, Heuristic, Mode, Op, Outcome, Phase, ReasonCode, ReplyCode};
 
-/// `Unanim-Op`, and the keys of `endpoints`.
-pub const fn op_name(op: Op) -> &'static str {
-    match op {
+/// A function from a type to its word, and the list of all its words. No variant can be missing from the list, since
+/// none can be missing from the function.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $all:ident, $type:ty, { $($variant:pat => $word:literal,)+ }) => {
+        $(#[$doc])*
+        pub const fn $name(of: $type) -> &'static str {
+            match of {
+                $($variant => $word,)+
+            }
+        }
+
+        #[doc = concat!("All words of [`", stringify!($name), "`].")]
+        pub const $all: &[&str] = &[$($word),+];
+    };
+}
+
+words! {
+    /// `Unanim-Op`, and the keys of `endpoints`.
+    op_name, OPS, Op, {
         Op::Prepare => "prepare",
         Op::Commit => "commit",
         Op::Rollback => "rollback",
@@ -17,9 +33,9 @@ pub fn op_of(name: &str) -> Option<Op> {
     [Op::Prepare, Op::Commit, Op::Rollback, Op::CommitOnePhase].into_iter().find(|op| op_name(*op) == name)
 }
 
-/// `Unanim-Mode`, and `mode`.
-pub const fn mode_name(mode: Mode) -> &'static str {
-    match mode {
+words! {
+    /// `Unanim-Mode`, and `mode`.
+    mode_name, MODES, Mode, {
         Mode::TwoPhase => "two_phase",
     }
 }
@@ -29,9 +45,9 @@ pub fn mode_of(name: &str) -> Option<Mode> {
     [Mode::TwoPhase].into_iter().find(|mode| mode_name(*mode) == name)
 }
 
-/// `phase`.
-pub const fn phase_name(phase: Phase) -> &'static str {
-    match phase {
+words! {
+    /// `phase`.
+    phase_name, PHASES, Phase, {
         Phase::Active => "active",
         Phase::Preparing => "preparing",
         Phase::Committing => "committing",
@@ -41,18 +57,18 @@ pub const fn phase_name(phase: Phase) -> &'static str {
     }
 }
 
-/// `outcome`; `undecided` before there is one.
-pub const fn outcome_name(outcome: Option<Outcome>) -> &'static str {
-    match outcome {
+words! {
+    /// `outcome`; `undecided` before there is one.
+    outcome_name, OUTCOMES, Option<Outcome>, {
         Some(Outcome::Committed) => "committed",
         Some(Outcome::Aborted) => "aborted",
         None => "undecided",
     }
 }
 
-/// `branches[].state`.
-pub const fn branch_state_name(state: BranchState) -> &'static str {
-    match state {
+words! {
+    /// `branches[].state`.
+    branch_state_name, BRANCH_STATES, BranchState, {
         BranchState::Waiting => "waiting",
         BranchState::Asked => "asked",
         BranchState::Yes => "yes",
@@ -62,18 +78,18 @@ pub const fn branch_state_name(state: BranchState) -> &'static str {
     }
 }
 
-/// `reason.code`.
-pub const fn reason_name(code: ReasonCode) -> &'static str {
-    match code {
+words! {
+    /// `reason.code`.
+    reason_name, REASONS, ReasonCode, {
         ReasonCode::Refused => "refused",
         ReasonCode::Deadline => "deadline",
         ReasonCode::Client => "client",
     }
 }
 
-/// `heuristic`; a participant reports it as `heuristic_` and this.
-pub const fn heuristic_name(heuristic: Heuristic) -> &'static str {
-    match heuristic {
+words! {
+    /// `heuristic`; a participant reports it as `heuristic_` and this.
+    heuristic_name, HEURISTICS, Heuristic, {
         Heuristic::Commit => "commit",
         Heuristic::Rollback => "rollback",
         Heuristic::Mixed => "mixed",
@@ -93,9 +109,9 @@ pub fn reply_name(code: ReplyCode) -> Cow<'static, str> {
     }
 }
 
-/// Why nothing is known: a label with few values, which every status shares.
-pub const fn failure_name(failure: Failure) -> &'static str {
-    match failure {
+words! {
+    /// Why nothing is known: a label with few values, which every status shares.
+    failure_name, FAILURES, Failure, {
         Failure::Timeout => "timeout",
         Failure::Connect => "connect",
         Failure::NotAllowed => "not_allowed",

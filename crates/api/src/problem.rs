@@ -1,4 +1,6 @@
 //! Errors as clients see them: `application/problem+json` with stable codes.
+use crate::openapi::schema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use std::borrow::Cow;
 use unanim_engine::Gid;
@@ -137,8 +139,39 @@ impl ProblemCode {
     }
 }
 
+/// An error, as RFC 9457 has it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Body<'a> {
+    /// The page that explains the code, on this server.
+    #[schemars(extend("format" = "uri-reference"))]
+    r#type: String,
+    /// The code in a sentence.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// What went wrong here, for people.
+    detail: &'a str,
+    /// What went wrong, for programs.
+    #[schemars(schema_with = "codes")]
+    code: &'a str,
+    /// The transaction it is about, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gid: Option<&'a str>,
+    /// The fields it is about, the first fifty of them.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schemars(with = "Vec<FieldError>")]
+    errors: &'a [FieldError],
+    /// The same request may succeed later, as it is.
+    retryable: bool,
+}
+
+fn codes(_: &mut SchemaGenerator) -> Schema {
+    schema::word(&ProblemCode::ALL.map(ProblemCode::code))
+}
+
 /// One thing that is wrong with a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// Where: a JSON pointer into the body, or `?name` for a part of the query.
     pub pointer: String,
@@ -207,19 +240,6 @@ impl Problem {
 
     /// The body.
     pub fn body(&self) -> Vec<u8> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            r#type: String,
-            title: &'a str,
-            status: u16,
-            detail: &'a str,
-            code: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            gid: Option<&'a str>,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            errors: &'a [FieldError],
-            retryable: bool,
-        }
         let body = Body {
             r#type: format!("/docs/errors/{}", self.code.code()),
             title: self.code.title(),

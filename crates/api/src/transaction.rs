@@ -1,8 +1,11 @@
 //! Answers of the v1 front door.
 use crate::names::{
-    branch_state_name, heuristic_name, mode_name, op_name, outcome_name, phase_name, reason_name, reply_name,
+    BRANCH_STATES, HEURISTICS, MODES, OPS, OUTCOMES, PHASES, REASONS, branch_state_name, heuristic_name, mode_name,
+    op_name, outcome_name, phase_name, reason_name, reply_name,
 };
+use crate::openapi::schema;
 use crate::time::rfc3339;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use std::borrow::Cow;
@@ -12,47 +15,139 @@ use unanim_engine::{BranchId, Gid, Outcome};
 /// Bytes of the answer that one branch takes, about.
 const BRANCH_BYTES: usize = 256;
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// A transaction.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Transaction")]
+pub(crate) struct Body<'a> {
+    /// Its name.
+    #[schemars(schema_with = "schema::gid")]
     gid: &'a str,
+    /// Its protocol.
+    #[schemars(schema_with = "modes")]
     mode: &'static str,
+    /// Where it stands.
+    #[schemars(schema_with = "phases")]
     phase: &'static str,
+    /// How it ends. Once it is decided it never changes.
+    #[schemars(schema_with = "outcomes")]
     outcome: &'static str,
+    /// Why it aborted.
     reason: Option<Reason<'a>>,
+    /// It has been in its phase for longer than is normal.
     stuck: bool,
+    /// How participants finished on their own, taken together.
+    #[schemars(schema_with = "heuristics")]
     heuristic: Option<&'static str>,
+    /// When it began.
+    #[schemars(schema_with = "schema::instant")]
     created_at: String,
+    /// When it aborts unless it is decided.
+    #[schemars(schema_with = "schema::instant")]
     deadline_at: String,
+    /// When it was decided.
+    #[schemars(schema_with = "schema::instant_or_null")]
     decided_at: Option<String>,
+    /// When it ended.
+    #[schemars(schema_with = "schema::instant_or_null")]
     finished_at: Option<String>,
+    /// The number of its last durable event.
     seq: u64,
+    /// Its branches, in the order in which they joined.
     #[serde(serialize_with = "branches")]
+    #[schemars(with = "Vec<Branch<'a>>")]
     branches: &'a [BranchView],
 }
 
-#[derive(Serialize)]
+/// Why a transaction aborted.
+#[derive(Serialize, JsonSchema)]
 struct Reason<'a> {
+    /// What kind.
+    #[schemars(schema_with = "reasons")]
     code: &'static str,
+    /// Whose refusal.
     branch: Option<&'a str>,
+    /// In the participant's words.
     detail: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// A branch of a transaction.
+#[derive(Serialize, JsonSchema)]
 struct Branch<'a> {
+    /// Its name within the transaction.
+    #[schemars(schema_with = "schema::branch_id")]
     id: &'a str,
+    /// Whom its calls go to: `scheme://host:port`.
     participant: &'a str,
+    /// What is known of it.
+    #[schemars(schema_with = "states")]
     state: &'static str,
+    /// What it is being asked.
+    #[schemars(schema_with = "ops")]
     op: Option<&'static str>,
+    /// Calls since the coordinator has it in memory; a hint.
     attempts: u32,
+    /// How the last call ended; a hint.
     last: Option<Last>,
+    /// When it is asked again; a hint.
+    #[schemars(schema_with = "schema::instant_or_null")]
     next_at: Option<String>,
+    /// How its participant finished on its own.
+    #[schemars(schema_with = "heuristics")]
     heuristic: Option<&'static str>,
 }
 
-#[derive(Serialize)]
+/// How a call ended.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LastReply")]
 struct Last {
+    /// When.
+    #[schemars(schema_with = "schema::instant")]
     at: String,
+    /// `ok`, `read_only`, `refused`, `heuristic`, `ongoing`, or why nothing is known: `timeout`, `status_503`.
     code: Cow<'static, str>,
+}
+
+/// The outcome of a transaction.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Outcome")]
+pub(crate) struct OutcomeBody<'a> {
+    /// Its name.
+    #[schemars(schema_with = "schema::gid")]
+    gid: &'a str,
+    /// The branch that asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<&'a str>,
+    /// How it ends.
+    #[schemars(schema_with = "outcomes")]
+    outcome: &'static str,
+}
+
+pub(crate) fn modes(_: &mut SchemaGenerator) -> Schema {
+    schema::word(MODES)
+}
+
+pub(crate) fn phases(_: &mut SchemaGenerator) -> Schema {
+    schema::word(PHASES)
+}
+
+pub(crate) fn outcomes(_: &mut SchemaGenerator) -> Schema {
+    schema::word(OUTCOMES)
+}
+
+pub(crate) fn heuristics(_: &mut SchemaGenerator) -> Schema {
+    schema::word_or_null(HEURISTICS)
+}
+
+fn reasons(_: &mut SchemaGenerator) -> Schema {
+    schema::word(REASONS)
+}
+
+fn states(_: &mut SchemaGenerator) -> Schema {
+    schema::word(BRANCH_STATES)
+}
+
+fn ops(_: &mut SchemaGenerator) -> Schema {
+    schema::word_or_null(OPS)
 }
 
 fn branches<S: Serializer>(branches: &&[BranchView], to: S) -> Result<S::Ok, S::Error> {
@@ -98,14 +193,10 @@ pub fn transaction_body(view: &View) -> Vec<u8> {
 
 /// `GET /v1/transactions/{gid}/outcome`.
 pub fn outcome_body(gid: &Gid, branch: Option<&BranchId>, outcome: Option<Outcome>) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        gid: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        branch: Option<&'a str>,
-        outcome: &'static str,
-    }
-    written(&Body { gid: gid.as_str(), branch: branch.map(BranchId::as_str), outcome: outcome_name(outcome) }, 256)
+    written(
+        &OutcomeBody { gid: gid.as_str(), branch: branch.map(BranchId::as_str), outcome: outcome_name(outcome) },
+        256,
+    )
 }
 
 pub(crate) fn written(body: &impl Serialize, bytes: usize) -> Vec<u8> {

@@ -1,4 +1,5 @@
 //! What the front doors share. One thread, one of it.
+use crate::doors::docs::Shelf;
 use crate::gate::Gate;
 use crate::telemetry::metrics::Metrics;
 use std::cell::{Cell, RefCell};
@@ -31,6 +32,9 @@ pub(crate) struct App {
     /// Checks the keys of inquiries.
     pub(crate) signer: Signer,
     pub(crate) metrics: Metrics,
+    /// The path of the public URL, under which clients see every path.
+    pub(crate) base: String,
+    pub(crate) shelf: Shelf,
     /// No further request is read.
     pub(crate) stop: Signal,
     /// Whoever waits is to be answered now.

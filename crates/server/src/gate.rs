@@ -13,6 +13,8 @@ use unanim_api::{Problem, ProblemCode};
 pub(crate) enum Ward {
     /// None: a probe comes from anywhere.
     Open,
+    /// Only who a browser is sent by: it says nothing of any transaction.
+    Public,
     /// The token, where one is set.
     Guarded,
     /// The same, unless `--classic open` says otherwise.
@@ -65,7 +67,7 @@ impl Gate {
         }
         self.check_host(headers, authority)?;
         match (&self.token, ward) {
-            (None, _) | (_, Ward::Open) => Ok(Pass::Full),
+            (None, _) | (_, Ward::Open | Ward::Public) => Ok(Pass::Full),
             (Some(_), Ward::Classic) if self.classic == Classic::Open => Ok(Pass::ClassicOnly),
             (Some(_), Ward::Classic | Ward::Guarded) => {
                 Err(Problem::new(ProblemCode::Unauthenticated, "send the token as Authorization: Bearer"))
@@ -247,6 +249,8 @@ mod tests {
             }
         }
         assert_eq!(verdict(&gate, Ward::Open, &[]), 200);
+        assert_eq!(verdict(&gate, Ward::Public, &[]), 200);
+        assert_eq!(verdict(&gate, Ward::Public, &[("host", "evil.example")]), 403);
     }
 
     #[test]

@@ -3,14 +3,15 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
+use unanim_api::openapi::Parameter;
 use unanim_api::{Problem, ProblemCode};
 use unanim_engine::Gid;
 
@@ -23,6 +24,15 @@ const DRAIN_BYTES_MAX: usize = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// A page has a style of this server, and nothing else: no script, no frame, nothing from elsewhere.
+const PAGE_HEADERS: [(HeaderName, &str); 3] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+];
 
 /// An answer, and what the log says of it.
 pub(crate) struct Reply {
@@ -31,7 +41,8 @@ pub(crate) struct Reply {
     body: Bytes,
     location: Option<HeaderValue>,
     retry_after: Option<u32>,
-    allow: Option<&'static str>,
+    allow: Option<HeaderValue>,
+    is_page: bool,
     close: bool,
     /// The transaction it is about.
     pub(crate) gid: Option<Gid>,
@@ -49,6 +60,7 @@ impl Reply {
             location: None,
             retry_after: None,
             allow: None,
+            is_page: false,
             close: false,
             gid: None,
             code: None,
@@ -65,6 +77,11 @@ impl Reply {
         Reply::new(StatusCode::OK, HeaderValue::from_static(content_type), body)
     }
 
+    /// A page of the server's own, or a part of one.
+    pub(crate) fn page(content_type: &'static str, body: Bytes) -> Reply {
+        Reply { is_page: true, ..Reply::new(StatusCode::OK, HeaderValue::from_static(content_type), body) }
+    }
+
     pub(crate) fn problem(problem: Problem) -> Reply {
         let status = StatusCode::from_u16(problem.code.status()).expect("the table has valid ones only");
         let mut reply = Reply::new(status, PROBLEM, problem.body());
@@ -75,10 +92,15 @@ impl Reply {
         reply
     }
 
-    /// The path has other methods.
-    pub(crate) fn not_allowed(allow: &'static str) -> Reply {
+    /// The path has other methods: these, and HEAD where there is GET.
+    pub(crate) fn not_allowed(methods: &[&str]) -> Reply {
+        let mut allow = methods.to_vec();
+        if let Some(at) = allow.iter().position(|method| *method == "GET") {
+            allow.insert(at + 1, "HEAD");
+        }
+        let allow = allow.join(", ");
         let problem = Problem::new(ProblemCode::MethodNotAllowed, format!("this path has {allow}"));
-        Reply { allow: Some(allow), ..Reply::problem(problem) }
+        Reply { allow: HeaderValue::from_str(&allow).ok(), ..Reply::problem(problem) }
     }
 
     pub(crate) fn about(self, gid: Gid) -> Reply {
@@ -105,10 +127,15 @@ impl Reply {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
+            headers.insert(ALLOW, allow);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.is_page {
+            for (name, value) in PAGE_HEADERS {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
         }
         if self.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -216,7 +243,7 @@ impl<'a> Query<'a> {
     ///
     /// # Errors
     /// Unknown words, words that are there twice, odd escapes.
-    pub(crate) fn parse(query: Option<&'a str>, known: &[&str]) -> Result<Query<'a>, Problem> {
+    pub(crate) fn parse(query: Option<&'a str>, known: &[Parameter]) -> Result<Query<'a>, Problem> {
         let wrong = |name: &str, code, detail: String| {
             Problem::of_field(ProblemCode::InvalidRequest, format!("?{name}"), code, detail)
         };
@@ -226,11 +253,11 @@ impl<'a> Query<'a> {
             let Some((name, value)) = word(name).zip(word(value)) else {
                 return Err(wrong(name, "not_utf8", "is not percent-encoded UTF-8".into()));
             };
-            if !known.contains(&&*name) {
+            if !known.iter().any(|known| known.name == name) {
                 let others = if known.is_empty() {
                     "this call has none".into()
                 } else {
-                    format!("this call has {}", known.join(", "))
+                    format!("this call has {}", known.iter().map(|known| known.name).collect::<Vec<_>>().join(", "))
                 };
                 return Err(wrong(&name, "unknown_parameter", format!("is no parameter: {others}")));
             }
@@ -259,6 +286,7 @@ fn word(text: &str) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use unanim_api::openapi::{INQUIRY, PATIENCE};
 
     #[test]
     fn segments_are_decoded_strictly() {
@@ -270,10 +298,9 @@ mod tests {
 
     #[test]
     fn queries_have_known_words_once() {
-        let query =
-            Query::parse(Some("wait=decided&branch=a+b%2B&"), &["wait", "branch"]).map_err(|p| p.detail).expect("good");
-        assert_eq!((query.get("wait"), query.get("branch"), query.get("store")), (Some("decided"), Some("a b+"), None));
-        let pointer = |text| Query::parse(Some(text), &["wait"]).err().map(|p| p.errors[0].pointer.clone());
+        let query = Query::parse(Some("branch=a+b%2B&store=s&"), INQUIRY).map_err(|p| p.detail).expect("good");
+        assert_eq!((query.get("branch"), query.get("store"), query.get("key")), (Some("a b+"), Some("s"), None));
+        let pointer = |text| Query::parse(Some(text), PATIENCE).err().map(|p| p.errors[0].pointer.clone());
         assert_eq!(pointer("wiat=decided").as_deref(), Some("?wiat"));
         assert_eq!(pointer("wait=a&wait=b").as_deref(), Some("?wait"));
         assert_eq!(pointer("wait=%").as_deref(), Some("?wait"));

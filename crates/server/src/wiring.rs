@@ -1,6 +1,7 @@
 //! Puts a coordinator together, runs it, and ends it.
 use crate::app::{App, Signal};
 use crate::config::{Classic, Config};
+use crate::doors::docs::Shelf;
 use crate::gate::Gate;
 use crate::telemetry::metrics::Metrics;
 use crate::{limits, secrets, serve};
@@ -137,11 +138,19 @@ fn node(
         store: identity.uuid.to_string(),
         signer: Signer::new(&identity.secret),
         metrics: Metrics::default(),
+        base: base(public_url),
+        shelf: Shelf::default(),
         stop: Signal::default(),
         hurry: Signal::default(),
         left: Notify::new(),
     };
     Ok((Rc::new(app), Box::pin(driver)))
+}
+
+/// The path of a URL without its last slash.
+fn base(public_url: &str) -> String {
+    let path = public_url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    path.unwrap_or_default().trim_end_matches('/').to_owned()
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, NoStart> {

@@ -1,5 +1,6 @@
 //! The front doors: which call a request is, whether it may pass, and what it is answered. A door never touches a store.
 mod classic;
+pub(crate) mod docs;
 mod probes;
 mod refusal;
 mod route;
@@ -15,6 +16,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 use route::Route;
 use std::time::Instant;
+use unanim_api::openapi::methods;
 use unanim_api::{Problem, ProblemCode};
 
 /// Answers one request, whatever it is.
@@ -32,9 +34,11 @@ pub(crate) async fn answer(app: &App, request: Request<Incoming>) -> Response<Fu
 }
 
 async fn passed(app: &App, route: Route, request: Request<Incoming>) -> Result<Reply, Problem> {
+    // Of an answer to HEAD, hyper leaves the body out.
+    let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
     let key_holds = match &route {
         // Whose question it is comes before everything else, and its key stands in for a token.
-        Route::Outcome(gid) if request.method() == Method::GET => v1::inquiry::pass(app, gid, request.uri().query())?,
+        Route::Outcome(gid) if method == Method::GET => v1::inquiry::pass(app, gid, request.uri().query())?,
         _ => false,
     };
     let pass = match key_holds {
@@ -44,9 +48,10 @@ async fn passed(app: &App, route: Route, request: Request<Incoming>) -> Result<R
     if route.door() == Door::Classic && !app.classic_is_on {
         return Err(nothing_here("the classic protocol is off: --classic"));
     }
-    let allow = route.methods();
-    if !allow.is_empty() && request.method().as_str() != allow {
-        return Ok(Reply::not_allowed(allow));
+    if let Some(path) = route.path()
+        && !methods(path).any(|known| known == method.as_str())
+    {
+        return Ok(Reply::not_allowed(&methods(path).collect::<Vec<_>>()));
     }
     if let (Pass::ClassicOnly, Some(gid)) = (pass, route.classic_gid()) {
         classic::check_begun_there(app, gid).await?;
@@ -55,6 +60,10 @@ async fn passed(app: &App, route: Route, request: Request<Incoming>) -> Result<R
         Route::Live => Ok(probes::live()),
         Route::Ready => Ok(probes::ready(app)),
         Route::Metrics => Ok(probes::metrics(app)),
+        Route::OpenApi => Ok(docs::openapi(app)),
+        Route::Reference => Ok(docs::reference(app)),
+        Route::Style => Ok(docs::style()),
+        Route::Page(page) => Ok(docs::page(app, page)),
         Route::Transactions => v1::submit::submit(app, request).await,
         Route::Transaction(gid) => v1::read::read(app, gid, request.uri().query()).await,
         Route::Outcome(gid) => v1::inquiry::outcome(app, gid, request.uri().query()).await,
@@ -99,6 +108,7 @@ impl Route {
     fn ward(&self) -> Ward {
         match (self, self.door()) {
             (Route::Live | Route::Ready, _) => Ward::Open,
+            (Route::OpenApi | Route::Reference | Route::Style | Route::Page(_), _) => Ward::Public,
             (_, Door::Classic) => Ward::Classic,
             (_, Door::V1 | Door::Other) => Ward::Guarded,
         }

@@ -1,4 +1,5 @@
 //! Which call a path is.
+use super::docs::{self, Page};
 use crate::http::decoded;
 use crate::telemetry::metrics::Door;
 use unanim_engine::Gid;
@@ -9,6 +10,10 @@ pub(super) enum Route {
     Live,
     Ready,
     Metrics,
+    OpenApi,
+    Reference,
+    Style,
+    Page(&'static Page),
     Transactions,
     Transaction(Gid),
     Outcome(Gid),
@@ -34,6 +39,9 @@ impl Route {
             "/livez" => Route::Live,
             "/readyz" => Route::Ready,
             "/metrics" => Route::Metrics,
+            "/openapi.json" => Route::OpenApi,
+            "/docs" => Route::Reference,
+            "/docs/style.css" => Route::Style,
             "/v1/transactions" => Route::Transactions,
             "/transaction" => Route::ClassicBegin,
             _ => {
@@ -41,6 +49,8 @@ impl Route {
                     named(rest, v1)
                 } else if let Some(rest) = path.strip_prefix("/transaction/") {
                     named(rest, classic)
+                } else if let Some(name) = path.strip_prefix("/docs/") {
+                    docs::page_of(name).map_or(Route::Nowhere, Route::Page)
                 } else {
                     Route::Nowhere
                 }
@@ -63,6 +73,7 @@ impl Route {
             | Route::ClassicCommit(_)
             | Route::ClassicRollback(_) => Door::Classic,
             Route::Live | Route::Ready | Route::Metrics | Route::BadName(_) | Route::Nowhere => Door::Other,
+            Route::OpenApi | Route::Reference | Route::Style | Route::Page(_) => Door::Other,
         }
     }
 
@@ -75,25 +86,35 @@ impl Route {
             | Route::ClassicRollback(gid) => Some(gid),
             Route::Live | Route::Ready | Route::Metrics | Route::Transactions | Route::Transaction(_) => None,
             Route::Outcome(_) | Route::Branches(_) | Route::Commit(_) | Route::Rollback(_) => None,
+            Route::OpenApi | Route::Reference | Route::Style | Route::Page(_) => None,
             Route::ClassicBegin | Route::BadName(_) | Route::Later | Route::Nowhere => None,
         }
     }
 
-    /// The one method that the path has; empty where there is nothing.
-    pub(super) fn methods(&self) -> &'static str {
-        match self {
-            Route::Live
-            | Route::Ready
-            | Route::Metrics
-            | Route::Transaction(_)
-            | Route::Outcome(_)
-            | Route::ClassicRead(_) => "GET",
-            Route::Transactions | Route::Branches(_) | Route::Commit(_) | Route::Rollback(_) => "POST",
-            Route::ClassicBegin | Route::ClassicPrepare(_) | Route::ClassicCommit(_) | Route::ClassicRollback(_) => {
-                "POST"
-            }
-            Route::BadName(_) | Route::Later | Route::Nowhere => "",
-        }
+    /// The path in the table of operations, which has its methods; none where there is nothing.
+    pub(super) fn path(&self) -> Option<&'static str> {
+        Some(match self {
+            Route::Live => "/livez",
+            Route::Ready => "/readyz",
+            Route::Metrics => "/metrics",
+            Route::OpenApi => "/openapi.json",
+            Route::Reference => "/docs",
+            Route::Style => "/docs/style.css",
+            Route::Page(page) if page.name.starts_with("errors/") => "/docs/errors/{code}",
+            Route::Page(_) => "/docs/{page}",
+            Route::Transactions => "/v1/transactions",
+            Route::Transaction(_) => "/v1/transactions/{gid}",
+            Route::Outcome(_) => "/v1/transactions/{gid}/outcome",
+            Route::Branches(_) => "/v1/transactions/{gid}/branches",
+            Route::Commit(_) => "/v1/transactions/{gid}/commit",
+            Route::Rollback(_) => "/v1/transactions/{gid}/rollback",
+            Route::ClassicBegin => "/transaction",
+            Route::ClassicRead(_) => "/transaction/{gid}",
+            Route::ClassicPrepare(_) => "/transaction/{gid}/prepare",
+            Route::ClassicCommit(_) => "/transaction/{gid}/commit",
+            Route::ClassicRollback(_) => "/transaction/{gid}/rollback",
+            Route::BadName(_) | Route::Later | Route::Nowhere => return None,
+        })
     }
 }
 
@@ -141,6 +162,7 @@ fn classic(gid: Gid, verb: Option<&str>) -> Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use unanim_api::openapi::OPERATIONS;
 
     fn gid(name: &str) -> Gid {
         Gid::new(name).expect("a name")
@@ -163,6 +185,14 @@ mod tests {
             ("/v1/transactions/g/branches/x/resolve", Route::Later),
         ] {
             assert_eq!(Route::of(path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_operation_of_the_table_is_served_at_its_path() {
+        for operation in OPERATIONS {
+            let path = operation.path.replace("{gid}", "g").replace("{code}", "closed").replace("{page}", "security");
+            assert_eq!(Route::of(&path).path(), Some(operation.path), "{path}");
         }
     }
 

@@ -29,17 +29,17 @@ pub(in crate::doors) async fn add(app: &App, gid: Gid, request: HttpRequest<Inco
         None => ask(app, &gid, join).await,
     };
     let view = viewed(&gid, answer, place)?;
-    Ok(transaction(&view, patience.wait))
+    Ok(transaction(app, &view, patience.wait))
 }
 
 pub(in crate::doors) async fn commit(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
     let (view, patience) = decide(app, &gid, Decision::Commit, request).await?;
-    Ok(transaction(&view, patience.wait))
+    Ok(transaction(app, &view, patience.wait))
 }
 
 pub(in crate::doors) async fn rollback(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
     let (view, patience) = decide(app, &gid, Decision::Rollback, request).await?;
-    Ok(transaction(&view, patience.wait))
+    Ok(transaction(app, &view, patience.wait))
 }
 
 async fn decide(

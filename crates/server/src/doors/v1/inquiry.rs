@@ -7,11 +7,10 @@ use crate::doors::refusal::problem;
 use crate::doors::wait::ask;
 use crate::http::{Query, Reply};
 use hyper::StatusCode;
+use unanim_api::openapi::INQUIRY;
 use unanim_api::{Problem, ProblemCode, outcome_body};
 use unanim_coordinator::{Answer, Request};
 use unanim_engine::{BranchId, Gid};
-
-const WORDS: [&str; 3] = ["branch", "store", "key"];
 
 /// Whether the question brings a key that stands in for a token.
 ///
@@ -19,7 +18,7 @@ const WORDS: [&str; 3] = ["branch", "store", "key"];
 /// It is for another coordinator, or its key is wrong.
 pub(in crate::doors) fn pass(app: &App, gid: &Gid, query: Option<&str>) -> Result<bool, Problem> {
     // What is wrong with the query is said to whoever may ask.
-    let Ok(query) = Query::parse(query, &WORDS) else { return Ok(false) };
+    let Ok(query) = Query::parse(query, INQUIRY) else { return Ok(false) };
     let store = query.get("store");
     if store.is_some_and(|store| !store.eq_ignore_ascii_case(&app.store)) {
         return Err(Problem::new(
@@ -36,7 +35,7 @@ pub(in crate::doors) fn pass(app: &App, gid: &Gid, query: Option<&str>) -> Resul
 }
 
 pub(in crate::doors) async fn outcome(app: &App, gid: Gid, query: Option<&str>) -> Result<Reply, Problem> {
-    let query = Query::parse(query, &WORDS)?;
+    let query = Query::parse(query, INQUIRY)?;
     let wrong = |pointer, code, detail: String| Problem::of_field(ProblemCode::InvalidRequest, pointer, code, detail);
     let branch = match query.get("branch") {
         None => None,

@@ -5,10 +5,12 @@ pub(super) mod read;
 pub(super) mod submit;
 
 use super::wait::reached;
+use crate::app::App;
 use crate::http::{Query, Reply, header};
 use hyper::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::Duration;
+use unanim_api::openapi::PATIENCE;
 use unanim_api::{Problem, ProblemCode, transaction_body};
 use unanim_coordinator::{View, Wait};
 
@@ -29,7 +31,7 @@ impl Patience {
     fn of(query: Option<&str>) -> Result<Patience, Problem> {
         let wrong =
             |pointer: &str, code, detail: &str| Problem::of_field(ProblemCode::InvalidRequest, pointer, code, detail);
-        let query = Query::parse(query, &["wait", "timeout_ms"])?;
+        let query = Query::parse(query, PATIENCE)?;
         let wait = match query.get("wait") {
             None => None,
             Some("decided") => Some(Wait::Decided),
@@ -49,10 +51,10 @@ impl Patience {
 }
 
 /// The transaction: 200 when what the client waits for is there, 202 before.
-fn transaction(view: &View, wait: Option<Wait>) -> Reply {
+fn transaction(app: &App, view: &View, wait: Option<Wait>) -> Reply {
     let done = wait.is_some_and(|wait| reached(view, wait));
     let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let location = format!("/v1/transactions/{}", utf8_percent_encode(view.gid.as_str(), RESERVED));
+    let location = format!("{}/v1/transactions/{}", app.base, utf8_percent_encode(view.gid.as_str(), RESERVED));
     Reply::json(status, transaction_body(view)).located(&location).about(view.gid.clone())
 }
 

@@ -26,7 +26,7 @@ pub(in crate::doors) async fn submit(app: &App, request: Request<Incoming>) -> R
         None => ask(app, &gid, begin).await,
     };
     match answer {
-        Answer::Transaction(view) => Ok(transaction(&view, patience.wait)),
+        Answer::Transaction(view) => Ok(transaction(app, &view, patience.wait)),
         Answer::Refused(refusal) => Err(problem(&gid, refusal, |id| format!("/branches ({id})"))),
         Answer::Outcome(_) | Answer::History { .. } => unreachable!("a begin is answered with its transaction"),
     }
