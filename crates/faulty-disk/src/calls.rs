@@ -63,6 +63,9 @@ fn write_to(fd: c_int, bytes: &[u8], at: Option<off_t>) -> ssize_t {
 
 fn flush(fd: c_int, call: libc::c_long) -> c_int {
     // What a watched file holds is durable when its disk says so: the machine's own need not be asked.
+    if disk::any() && !ASIDE.get() && aside(|| path_of(fd).is_some_and(|path| disk::is_above(&path))) {
+        return 0;
+    }
     let watched = on_disk(|| path_of(fd), |disk, path| disk.flush(path).map_or_else(fail, |()| 0));
     // SAFETY: takes a number and no memory.
     watched.unwrap_or_else(|| unsafe { libc::syscall(call, fd) as c_int })
@@ -71,10 +74,7 @@ fn flush(fd: c_int, call: libc::c_long) -> c_int {
 fn cut(fd: c_int, length: off_t) -> c_int {
     // SAFETY: takes numbers and no memory.
     let for_real = || unsafe { libc::syscall(libc::SYS_ftruncate, fd, length) as c_int };
-    let watched = on_disk(
-        || path_of(fd),
-        |disk, path| disk.cut(path, length as u64, for_real).unwrap_or_else(fail),
-    );
+    let watched = on_disk(|| path_of(fd), |disk, path| disk.cut(path, length as u64, for_real).unwrap_or_else(fail));
     watched.unwrap_or_else(for_real)
 }
 

@@ -142,6 +142,11 @@ pub(crate) fn any() -> bool {
     COUNT.load(Ordering::SeqCst) > 0
 }
 
+/// Whether a watched folder is below this one: there nothing goes wrong, and nothing is waited for.
+pub(crate) fn is_above(path: &Path) -> bool {
+    all().iter().any(|watched| watched.root != path && watched.root.starts_with(path))
+}
+
 /// The disk that a path is on.
 pub(crate) fn of(path: &Path) -> Option<Arc<Watched>> {
     all().iter().find(|watched| path.starts_with(&watched.root)).cloned()

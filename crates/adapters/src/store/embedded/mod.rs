@@ -7,6 +7,7 @@ mod committer;
 mod error;
 mod flush;
 mod lock;
+mod plant;
 mod reader;
 mod room;
 mod schema;
@@ -15,10 +16,12 @@ mod start;
 mod writer;
 
 pub use error::OpenError;
+pub use plant::Bug;
 pub use schema::VERSION as SCHEMA_VERSION;
 
 use committer::Committer;
 use lock::FolderLock;
+use plant::Plant;
 use room::RoomKeeper;
 use rusqlite::{Connection, OpenFlags};
 use shared::Shared;
@@ -78,12 +81,22 @@ pub struct OpenOptions {
     pub reserve_bytes: u64,
     /// The database grows to so many pages of 4 KiB; without limit where none.
     pub pages_max: Option<u32>,
+    /// What is broken on purpose.
+    #[cfg(feature = "plant")]
+    pub bug: Option<Bug>,
 }
 
 impl OpenOptions {
     /// The defaults, in that folder.
     pub fn new(dir: impl Into<PathBuf>) -> OpenOptions {
-        OpenOptions { dir: dir.into(), commit: CommitMode::Auto, reserve_bytes: 64 << 20, pages_max: None }
+        OpenOptions {
+            dir: dir.into(),
+            commit: CommitMode::Auto,
+            reserve_bytes: 64 << 20,
+            pages_max: None,
+            #[cfg(feature = "plant")]
+            bug: None,
+        }
     }
 }
 
@@ -107,16 +120,17 @@ impl Embedded {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(options: OpenOptions) -> Result<Embedded, OpenError> {
-        let OpenOptions { dir, commit, reserve_bytes, pages_max } = options;
+        let plant = Plant::of(&options);
+        let OpenOptions { dir, commit, reserve_bytes, pages_max, .. } = options;
         let in_dir = |source| OpenError::Io { path: dir.clone(), source };
-        start::make_folder(&dir)?;
+        start::make_folder(&dir, plant)?;
         let lock = FolderLock::take(&dir)?;
         let room = RoomKeeper::open(&dir, reserve_bytes).map_err(in_dir)?;
         let path = start::database(&dir);
-        let identity = match start::start(&path, pages_max) {
-            Err(OpenError::Full) => {
+        let identity = match start::start(&path, pages_max, plant) {
+            Err(error) if start::is_full(&error, &dir) => {
                 room.found_full();
-                start::start(&path, pages_max)?
+                start::start(&path, pages_max, plant)?
             }
             result => result?,
         };
@@ -128,12 +142,13 @@ impl Embedded {
             }
         };
         let shared = Arc::new(Shared::new(room, start::log(&path)));
-        let connection = start::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, pages_max)?;
-        let writer = Writer::new(connection, shared.clone())?;
+        let connection = start::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, pages_max, plant)?;
+        start::use_log(&connection)?;
+        let writer = Writer::new(connection, shared.clone(), plant)?;
         let commits = match commit {
             CommitMode::Inline => Commits::Inline(RefCell::new(writer)),
             CommitMode::Auto | CommitMode::Thread => Commits::Thread {
-                reader: start::connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, None)?,
+                reader: start::connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, None, plant)?,
                 committer: Committer::start(writer).map_err(in_dir)?,
             },
         };

@@ -75,6 +75,11 @@ impl RoomKeeper {
         state.room
     }
 
+    /// Whose room it is.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// So many bytes of the database may be written anew.
     pub(super) fn set_reusable(&self, bytes: u64) {
         self.state.lock().expect("no holder panics").reusable = bytes;
@@ -136,6 +141,25 @@ impl State {
             }
         }
     }
+}
+
+/// Whether a small write of our own finds no room either: then a write that failed for a reason that SQLite does not tell
+/// apart, such as a quota, failed for want of it.
+pub(super) fn finds_none(dir: &Path) -> bool {
+    let path = dir.join("room-probe");
+    let tried = (|| {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all_at(&[0x55; 4096], 0)?;
+        file.sync_data()
+    })();
+    let _ = std::fs::remove_file(&path);
+    tried.is_err_and(|error| is_full(&error))
+}
+
+/// Whether an error says that there is no room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Bytes that a process of this user can still write in a folder.

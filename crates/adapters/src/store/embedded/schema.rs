@@ -83,12 +83,15 @@ pub(super) fn begin_session(connection: &mut Connection) -> Result<Identity, Ope
     let uuid = Uuid::from_slice(&read("uuid")?).map_err(|_| malformed("uuid"))?;
     let secret = <[u8; 32]>::try_from(read("secret")?).map_err(|_| malformed("secret"))?;
 
+    // In a transaction: by itself this statement would commit after its row, and a failure of that be seen by nobody.
+    let transaction = connection.transaction()?;
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let fence: i64 = connection.query_row(
+    let fence: i64 = transaction.query_row(
         "INSERT INTO meta (key, value) VALUES ('fence', ?1)
          ON CONFLICT (key) DO UPDATE SET value = max(value + 1, excluded.value) RETURNING value",
         [now_ms],
         |row| row.get(0),
     )?;
+    transaction.commit()?;
     Ok(Identity { uuid, secret, fence: fence as u64 })
 }

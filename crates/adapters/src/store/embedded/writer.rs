@@ -1,5 +1,7 @@
 //! The one connection that writes.
 use super::Shared;
+use super::plant::{Bug, Plant};
+use super::room;
 use super::schema::standing_number;
 use super::start::PAGE_BYTES;
 use rusqlite::{Connection, ErrorCode, params};
@@ -40,6 +42,7 @@ pub(super) struct Writer {
     frames: Arc<AtomicU64>,
     checkpoint_frames: u64,
     checkpoint_at: u64,
+    plant: Plant,
 }
 
 /// Where an open transaction is in the tables: its number, and how its standing is written.
@@ -50,7 +53,7 @@ struct Place {
 }
 
 impl Writer {
-    pub(super) fn new(mut connection: Connection, shared: Arc<Shared>) -> rusqlite::Result<Writer> {
+    pub(super) fn new(mut connection: Connection, shared: Arc<Shared>, plant: Plant) -> rusqlite::Result<Writer> {
         let frames = Arc::new(AtomicU64::new(0));
         let counted = frames.clone();
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
@@ -71,6 +74,7 @@ impl Writer {
             frames,
             checkpoint_frames,
             checkpoint_at: checkpoint_frames,
+            plant,
         };
         writer.count_reusable();
         Ok(writer)
@@ -171,7 +175,15 @@ impl Writer {
                 self.shared.room.found_full();
                 SaveError::Full
             }
+            // SQLite knows one kind of full disk only, and a quota is another.
+            (_, Some(rusqlite::ffi::SQLITE_IOERR_WRITE)) if room::finds_none(self.shared.room.dir()) => {
+                self.shared.room.found_full();
+                SaveError::Full
+            }
             (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory), _) => {
+                SaveError::Unknown(error.to_string())
+            }
+            (_, Some(rusqlite::ffi::SQLITE_IOERR_FSYNC)) if self.plant.has(Bug::FlushTriedAgain) => {
                 SaveError::Unknown(error.to_string())
             }
             _ if matches!(error, rusqlite::Error::QueryReturnedNoRows) => {
