@@ -4,6 +4,7 @@ use crate::batch::{Batch, Batches, Gate, Held, Unsaved};
 use crate::dispatch::Dispatch;
 use crate::figures::Figures;
 use crate::keyed::{HashKey, Map, Set};
+use crate::list::{Begins, OpenPlace};
 use crate::open::{Open, Slot};
 use crate::plant::{Bug, Plant, overtake};
 use crate::record::{Record, Standing, encode};
@@ -28,6 +29,8 @@ pub struct Lane {
     pub(crate) slots: Map<Gid, Slot>,
     pub(crate) batches: Batches,
     pub(crate) timers: Timers,
+    /// Those of the slots that are open.
+    pub(crate) begins: Begins,
     dispatch: Dispatch,
     effects: Vec<Effect>,
     pub(crate) admission: Admission,
@@ -56,6 +59,7 @@ impl Lane {
             slots: Map::with_hasher(key),
             batches: Batches::new(settings.batch),
             timers: Timers::default(),
+            begins: Begins::new(),
             dispatch: Dispatch::new(settings.in_flight_max, key),
             effects: Vec::new(),
             admission: Admission::Open,
@@ -333,6 +337,7 @@ impl Lane {
             }
             self.figures.stuck -= usize::from(open.txn.stuck);
             self.timers.disarm(gid, &mut open.armed);
+            self.begins.remove(&OpenPlace { created_at: open.txn.created_at, gid: gid.clone() });
             self.figures.open -= 1;
             self.figures.open_bytes -= open.bytes;
         }
@@ -354,6 +359,7 @@ impl Lane {
         let open = Open::new(txn, body);
         self.figures.open += 1;
         self.figures.open_bytes += open.bytes;
+        self.begins.insert(OpenPlace { created_at: open.txn.created_at, gid: open.txn.gid.clone() });
         self.slots.insert(open.txn.gid.clone(), Slot::Open(Box::new(open)));
     }
 

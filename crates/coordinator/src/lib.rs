@@ -9,6 +9,7 @@ mod dispatch;
 mod figures;
 mod keyed;
 mod lane;
+mod list;
 mod open;
 mod plant;
 mod record;
@@ -22,6 +23,7 @@ mod view;
 pub use batch::{Batch, Gate};
 pub use figures::Figures;
 pub use lane::Lane;
+pub use list::{Filter, OpenPage, OpenPlace, OutcomeIs};
 #[doc(hidden)]
 pub use plant::Bug;
 pub use record::{Corrupt, Record, Standing, Stored};

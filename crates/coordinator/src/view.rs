@@ -159,6 +159,11 @@ impl View {
                 heuristic: b.heuristic,
             }
         });
+        View { branches: branches.collect(), ..View::summary(txn, seq) }
+    }
+
+    /// The same without the branches, for lists.
+    pub fn summary(txn: &Transaction, seq: u64) -> View {
         View {
             gid: txn.gid.clone(),
             mode: txn.mode,
@@ -173,7 +178,7 @@ impl View {
             decided_at: txn.decided_at,
             finished_at: txn.finished_at,
             seq,
-            branches: branches.collect(),
+            branches: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! but to say when there is more.
 use crate::driver::Local;
 use crate::handle::Handle;
-use crate::ports::{Excerpt, ReadError, Store, StoreFigures};
+use crate::ports::{Ended, EndedCursor, Excerpt, ReadError, Store, StoreFigures};
 use std::rc::Rc;
 use unanim_coordinator::{Answer, EventView, Refusal, Request, Stored};
 use unanim_engine::{Gid, Transaction};
@@ -26,6 +26,7 @@ pub(crate) trait Reads {
     fn figures(&self) -> StoreFigures;
     fn find(&self, gid: Gid) -> Local<Result<Option<Stored>, ReadError>>;
     fn history(&self, gid: Gid, first_seq: u64, most: usize) -> Local<Result<Option<Excerpt>, ReadError>>;
+    fn ended(&self, cursor: EndedCursor, most: usize) -> Local<Result<Ended, ReadError>>;
 }
 
 impl<S: Store + 'static> Reads for Rc<S> {
@@ -41,6 +42,11 @@ impl<S: Store + 'static> Reads for Rc<S> {
     fn history(&self, gid: Gid, first_seq: u64, most: usize) -> Local<Result<Option<Excerpt>, ReadError>> {
         let store = self.clone();
         Box::pin(async move { S::history(&store, &gid, first_seq, most).await })
+    }
+
+    fn ended(&self, cursor: EndedCursor, most: usize) -> Local<Result<Ended, ReadError>> {
+        let store = self.clone();
+        Box::pin(async move { S::ended(&store, &cursor, most).await })
     }
 }
 

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use unanim_coordinator::{Batch, BatchLimits, Record, Standing, Stored};
 use unanim_engine::{Gid, Timestamp};
-use unanim_node::ports::{Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures};
+use unanim_node::ports::{
+    Ended, EndedCursor, Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures,
+};
 use uuid::Uuid;
 
 /// One session on a store in memory. Its saves can be made to fail.
@@ -184,6 +186,21 @@ impl Store for Memory {
             _ => Standing::OPEN.get(place + 1).map(|standing| LoadCursor { standing: *standing, after: None }),
         };
         Ok(Slice { stored, next })
+    }
+
+    async fn ended(&self, cursor: &EndedCursor, most: usize) -> Result<Ended, ReadError> {
+        let kept = self.kept.borrow();
+        let EndedCursor { at, after } = cursor;
+        let within = |(ended_at, gid): &&(Timestamp, Gid)| {
+            ended_at < at || (ended_at == at && after.as_ref().is_none_or(|after| gid < after))
+        };
+        let mut all = kept.finished.iter().rev().filter(within);
+        let (mut stored, mut next) = (Vec::new(), None);
+        for (at, gid) in all.by_ref().take(most) {
+            stored.push(kept.read(gid)?.expect("what has ended has a record"));
+            next = Some(EndedCursor { at: *at, after: Some(gid.clone()) });
+        }
+        Ok(Ended { stored, next: next.filter(|_| all.next().is_some()) })
     }
 
     async fn purge(&self, finished_before: Timestamp, most: usize) -> Result<usize, SaveError> {

@@ -2,4 +2,5 @@
 
 mod bench;
 mod gates;
+mod lists;
 mod people;

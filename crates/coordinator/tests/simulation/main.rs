@@ -107,6 +107,7 @@ const EVERYTHING: &[&str] = &[
     "history: more",
     "inquiry: decided",
     "inquiry: undecided",
+    "listed",
     "lost save answers",
     "refused: already decided",
     "refused: branch conflict",

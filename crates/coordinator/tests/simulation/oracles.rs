@@ -3,7 +3,7 @@ use crate::agenda::Place;
 use crate::nodes::Delivery;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
-use unanim_coordinator::{Admission, Answer, Batch, Call, Found, Input, Lane, Loading, Stored, Ticket};
+use unanim_coordinator::{Admission, Answer, Batch, Call, Filter, Found, Input, Lane, Loading, Stored, Ticket, View};
 use unanim_engine::{BranchId, BranchIndex, Dialect, Gid, Op, Outcome, Participant, Phase, Reply, Transaction, Vote};
 
 /// Bytes by which the records of a batch that waits for its turn may have grown.
@@ -191,6 +191,9 @@ impl World {
 
     pub(crate) fn check_after_turn(&mut self, place: Place) {
         self.check_lines(place);
+        if self.tick.is_multiple_of(8) {
+            self.check_list(place);
+        }
         let node = &mut self.nodes[place.node];
         if std::mem::take(&mut node.watch.cut) {
             node.watch.touched.clear();
@@ -220,6 +223,22 @@ impl World {
         if forgotten {
             self.unjustified("waiter dropped", format!("node {} has nothing open", place.node));
         }
+    }
+
+    /// A list says nothing that is not durable: no transaction, no event, no decision.
+    fn check_list(&mut self, place: Place) {
+        let Some(lane) = &self.nodes[place.node].lane else { return };
+        let views = lane.list(&Filter::default(), None, usize::MAX).views;
+        let unsound = |view: &&View| {
+            self.store
+                .txn(&view.gid)
+                .is_none_or(|txn| view.seq > txn.seq || (view.outcome.is_some() && view.outcome != txn.outcome()))
+        };
+        if let Some(view) = views.iter().find(unsound) {
+            let what = format!("{view:?}, store {:?}", self.store.txn(&view.gid).map(|t| (t.phase, t.seq)));
+            self.unjustified("list without a record", what);
+        }
+        *self.figures.entry("listed").or_default() += views.len() as u64;
     }
 
     /// A call whose gate has just opened leaves at once, unless its participant's places are taken; and a place that

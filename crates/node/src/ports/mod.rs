@@ -4,5 +4,7 @@ mod store;
 mod transport;
 
 pub use clock::Clock;
-pub use store::{Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures};
+pub use store::{
+    Ended, EndedCursor, Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures,
+};
 pub use transport::{Replies, Transport};

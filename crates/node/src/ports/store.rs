@@ -47,6 +47,24 @@ pub struct Excerpt {
     pub finished: bool,
 }
 
+/// Where the list of what has ended goes on: at an instant, those that ended last first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedCursor {
+    /// Ended at this instant or earlier.
+    pub at: Timestamp,
+    /// Of those that ended at this very instant, those that come after this one; all of them without.
+    pub after: Option<Gid>,
+}
+
+/// Some of the transactions that have ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// In the order of the cursor.
+    pub stored: Vec<Stored>,
+    /// Where the next slice begins; none after the last.
+    pub next: Option<EndedCursor>,
+}
+
 /// Whether new transactions may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
@@ -127,6 +145,10 @@ pub trait Store {
 
     /// At most `most` open transactions from the cursor on: decided ones first, then preparing, then active.
     fn load(&self, cursor: &LoadCursor, most: usize) -> impl Future<Output = Result<Slice, ReadError>>;
+
+    /// At most `most` transactions that have ended, from the cursor on, those that ended last first. While they are
+    /// purged some of them may be left out.
+    fn ended(&self, cursor: &EndedCursor, most: usize) -> impl Future<Output = Result<Ended, ReadError>>;
 
     /// Removes at most `most` transactions that ended before this instant; how many it removed.
     fn purge(&self, finished_before: Timestamp, most: usize) -> impl Future<Output = Result<usize, SaveError>>;

@@ -1,9 +1,9 @@
 //! Histories: page by page, and as they happen.
 use crate::scripted::{Participants, Scripted, begin, gid, run, view};
 use futures_util::FutureExt;
-use unanim_coordinator::{Answer, Happened, Refusal, Request, Wait};
+use unanim_coordinator::{Answer, Filter, Happened, OutcomeIs, Refusal, Request, Wait};
 use unanim_engine::{Outcome, Phase, Vote};
-use unanim_node::Handle;
+use unanim_node::{BadCursor, Handle, ListCursor};
 
 fn all() -> Vec<Happened> {
     let id = || unanim_engine::BranchId::new("a").expect("a name");
@@ -98,4 +98,47 @@ fn whoever_follows_when_the_session_ends_is_told_to_ask_again() {
         broken.broken.set(true);
         assert_eq!(watching.await, Err(Refusal::Unavailable));
     });
+}
+
+#[test]
+fn a_list_has_what_is_open_and_then_what_has_ended() {
+    let (store, participants) = (Scripted::new([]), Participants::default());
+    let silent = participants.silent.clone();
+    run(&store, &participants, |handle| async move {
+        for name in ["ended-1", "ended-2", "ended-3"] {
+            end(&handle, name).await;
+            // Each ends at an instant of its own.
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        silent.set(true);
+        for name in ["open-1", "open-2"] {
+            view(handle.ask(gid(name), begin(true, None)).await);
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        let list = async |filter: Filter, most: usize| {
+            let (mut cursor, mut listed) = (None, Vec::new());
+            loop {
+                let page = handle.list(&filter, cursor, most).await.expect("a page");
+                assert!(page.views.len() <= most);
+                listed.extend(page.views.iter().map(|view| view.gid.as_str().to_owned()));
+                let Some(next) = page.next else { return listed };
+                assert_eq!(next.to_string().parse(), Ok(next.clone()), "through the hands of people");
+                cursor = Some(next);
+            }
+        };
+        for most in [1, 2, 3, 100] {
+            let all = list(Filter::default(), most).await;
+            assert_eq!(all, ["open-1", "open-2", "ended-3", "ended-2", "ended-1"], "{most} to a page");
+        }
+        let committed = Filter { outcome: Some(OutcomeIs::Decided(Outcome::Committed)), ..Filter::default() };
+        assert_eq!(list(committed, 1).await, ["ended-3", "ended-2", "ended-1"]);
+        let preparing = Filter { phase: Some(Phase::Preparing), ..Filter::default() };
+        assert_eq!(list(preparing, 1).await, ["open-1", "open-2"]);
+        let page = handle.history(&gid("ended-2"), 5, 1).await.expect("a page");
+        let at = Some(page.events[0].at);
+        assert_eq!(list(Filter { since_at: at, until_at: at, ..Filter::default() }, 10).await, ["ended-2"]);
+    });
+    for text in ["", "open", "open/1", "open/x/t", "ended/", "ended/-1", "shut/1/t", "open/1/", "ended/1/.."] {
+        assert_eq!(text.parse::<ListCursor>(), Err(BadCursor), "{text:?}");
+    }
 }

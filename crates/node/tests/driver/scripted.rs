@@ -10,9 +10,10 @@ use unanim_coordinator::{
 };
 use unanim_engine::{BranchId, BranchSpec, Dialect, Gid, Mode, Participant, Reply, RetryPolicy, Target, Timestamp};
 use unanim_node::ports::{
-    Excerpt, Identity, LoadCursor, ReadError, Replies, Room, SaveError, Slice, Store, StoreFigures, Transport,
+    Ended, EndedCursor, Excerpt, Identity, LoadCursor, ReadError, Replies, Room, SaveError, Slice, Store, StoreFigures,
+    Transport,
 };
-use unanim_node::{Ended, Handle, NodeSettings, SystemClock, start};
+use unanim_node::{Handle, NodeSettings, SystemClock, start};
 use uuid::Uuid;
 
 pub(crate) struct Scripted {
@@ -86,6 +87,26 @@ impl Store for Scripted {
         let next = Standing::OPEN.get(at + 1).map(|standing| LoadCursor { standing: *standing, after: None });
         Ok(Slice { stored, next })
     }
+    async fn ended(&self, cursor: &EndedCursor, most: usize) -> Result<Ended, ReadError> {
+        let applied = self.applied.borrow();
+        let ended = applied.iter().flat_map(|batch| &batch.records).filter_map(|record| match record.standing {
+            Standing::Finished(at) => Some((at, record.gid.clone())),
+            Standing::Decided | Standing::Preparing | Standing::Active => None,
+        });
+        let mut ended: Vec<_> = ended
+            .filter(|(at, gid)| {
+                (*at, Some(gid)) < (cursor.at, cursor.after.as_ref()) || (cursor.after.is_none() && *at <= cursor.at)
+            })
+            .collect();
+        ended.sort_by(|a, b| b.cmp(a));
+        let next = match ended.get(most.wrapping_sub(1)) {
+            Some((at, gid)) if ended.len() > most => Some(EndedCursor { at: *at, after: Some(gid.clone()) }),
+            _ => None,
+        };
+        let stored =
+            ended.iter().take(most).filter_map(|(_, gid)| self.stored(gid)).map(|(_, stored)| stored).collect();
+        Ok(Ended { stored, next })
+    }
     async fn purge(&self, _finished_before: Timestamp, _most: usize) -> Result<usize, SaveError> {
         Ok(0)
     }
@@ -157,7 +178,7 @@ pub(crate) fn run<F: Future<Output = ()>>(
     store: &Rc<Scripted>,
     participants: &Participants,
     test: impl FnOnce(Handle) -> F,
-) -> Option<Ended> {
+) -> Option<unanim_node::Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let settings = NodeSettings { lane: Settings::default(), hash_key: [1, 2], retention_ms: 1_000 };
     LocalSet::new().block_on(&runtime, async {

@@ -32,7 +32,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use unanim_coordinator::{Batch, BatchLimits, Stored};
 use unanim_engine::{Gid, Timestamp};
-use unanim_node::ports::{Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures};
+use unanim_node::ports::{
+    Ended, EndedCursor, Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures,
+};
 use writer::Writer;
 
 /// Where commits are made.
@@ -202,6 +204,10 @@ impl Store for Embedded {
 
     async fn load(&self, cursor: &LoadCursor, most: usize) -> Result<Slice, ReadError> {
         self.read(|connection| reader::load(connection, cursor, most))
+    }
+
+    async fn ended(&self, cursor: &EndedCursor, most: usize) -> Result<Ended, ReadError> {
+        self.read(|connection| reader::ended(connection, cursor, most))
     }
 
     async fn purge(&self, finished_before: Timestamp, most: usize) -> Result<usize, SaveError> {

@@ -4,8 +4,8 @@ use super::schema::standing_number;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use std::fmt::Display;
 use unanim_coordinator::{Record, Standing, Stored};
-use unanim_engine::Gid;
-use unanim_node::ports::{Excerpt, LoadCursor, ReadError, Slice};
+use unanim_engine::{Gid, Timestamp};
+use unanim_node::ports::{Ended, EndedCursor, Excerpt, LoadCursor, ReadError, Slice};
 
 /// A slice ends when it holds so many bytes of records, however few they are.
 const SLICE_BYTES_MAX: usize = 8 << 20;
@@ -27,6 +27,9 @@ const CHANGES_FROM: &str = "SELECT seq, change FROM changes WHERE id = ?1 AND se
 const FIRST_CHANGE: &str = "SELECT id, change, EXISTS (SELECT 1 FROM open WHERE open.id = transactions.id),
     (SELECT min(seq) FROM changes WHERE changes.id = transactions.id) FROM transactions WHERE gid = ?1";
 const FIRST_SEQ: u64 = 2;
+
+/// As pairs, so that the key of the table is one range.
+const ENDED_BEFORE: &str = "SELECT at, id FROM finished WHERE (at, id) < (?1, ?2) ORDER BY at DESC, id DESC";
 
 /// Some of the events under a gid.
 pub(super) fn history(
@@ -113,6 +116,31 @@ pub(super) fn load(connection: &Connection, cursor: &LoadCursor, most: usize) ->
     }
     let next = following(cursor.standing).map(|standing| LoadCursor { standing, after: None });
     Ok(Slice { stored, next })
+}
+
+/// At most `most` that have ended, those that ended last first.
+///
+/// A cursor whose gid is no longer stored goes on before its instant: what ended then is being purged.
+pub(super) fn ended(connection: &Connection, cursor: &EndedCursor, most: usize) -> Result<Ended, ReadError> {
+    let at = i64::try_from(cursor.at.0).unwrap_or(i64::MAX);
+    let before = match &cursor.after {
+        Some(gid) => id_of(connection, gid)?.unwrap_or(i64::MIN),
+        None => i64::MAX,
+    };
+    let mut select = connection.prepare_cached(ENDED_BEFORE).map_err(failed)?;
+    let mut rows = select.query([at, before]).map_err(failed)?;
+    let (mut stored, mut bytes, mut next) = (Vec::new(), 0, None);
+    while let Some(row) = rows.next().map_err(failed)? {
+        if stored.len() >= most || bytes >= SLICE_BYTES_MAX {
+            return Ok(Ended { stored, next });
+        }
+        let at: i64 = row.get(0).map_err(failed)?;
+        let (one, its_bytes) = by_id(connection, row.get(1).map_err(failed)?)?;
+        next = Some(EndedCursor { at: Timestamp(at as u64), after: Some(one.body.gid.clone()) });
+        stored.push(one);
+        bytes += its_bytes;
+    }
+    Ok(Ended { stored, next: None })
 }
 
 fn id_of(connection: &Connection, gid: &Gid) -> Result<Option<i64>, ReadError> {

@@ -1,5 +1,7 @@
 //! What every store must do: [`suite`] runs against each adapter. Shows by panicking what one does not.
-use crate::ports::{Excerpt, LoadCursor, SaveError, Store};
+mod reads;
+
+use crate::ports::{LoadCursor, SaveError, Store};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -30,7 +32,8 @@ pub async fn suite(mut opens: impl Opens) {
     many_in_one_batch(&opens.fresh().await).await;
     repeated_batches(&opens.fresh().await).await;
     standings_move(&opens.fresh().await).await;
-    histories(&opens.fresh().await).await;
+    reads::histories(&opens.fresh().await).await;
+    reads::lists_what_has_ended(&opens.fresh().await).await;
     loads_in_slices(&opens.fresh().await).await;
     odd_gids(&opens.fresh().await).await;
     large_records(&opens.fresh().await).await;
@@ -177,40 +180,6 @@ async fn standings_move(store: &impl Store) {
     save(store, 6, vec![changed("order-1", 6, &[event(Recorded::Finished)], Standing::Finished(Timestamp(9)))]).await;
     assert_eq!(load_all(store, 10).await, []);
     assert_eq!(found(store, "order-1").await.map(|stored| stored.history.len()), Some(5));
-}
-
-/// The events of one transaction from any number on, however they were written.
-async fn histories(store: &impl Store) {
-    let stuck_at = |seq: u64| HistoryEvent { at: Timestamp(seq), what: Recorded::Stuck };
-    let all: Vec<HistoryEvent> = (2..30).map(stuck_at).collect();
-    let (first, rest) = all.split_at(3);
-    let begin = Record { change: Record::encode_change(first), ..begun(&body("a", b"{}"), Standing::Active) };
-    save(store, 1, vec![begin, begun(&body("b", b"{}"), Standing::Active)]).await;
-    let (mut number, mut seq) = (2, 5);
-    // Changes of one, two, three events, and so on.
-    let mut left = rest;
-    while !left.is_empty() {
-        let (change, others) = left.split_at(left.len().min(number as usize - 1));
-        let standing = if others.is_empty() { Standing::Finished(Timestamp(9)) } else { Standing::Preparing };
-        save(store, number, vec![changed("a", seq, change, standing)]).await;
-        (number, seq, left) = (number + 1, seq + change.len() as u64, others);
-    }
-    let excerpt = async |gid: &str, from, most| {
-        store.history(&Gid::new(gid).expect("a gid"), from, most).await.expect("a history")
-    };
-    for from in 0..32_u64 {
-        for most in [1, 2, 7, 100] {
-            let first_seq = from.max(2);
-            let mut events: Vec<_> = all.iter().filter(|event| event.at.0 >= first_seq).cloned().collect();
-            let more = events.len() > most;
-            events.truncate(most);
-            let expected = Excerpt { first_seq, events, more, finished: true };
-            assert_eq!(excerpt("a", from, most).await, Some(expected), "at most {most} from {from} on");
-        }
-    }
-    let none = Excerpt { first_seq: 2, events: vec![], more: false, finished: false };
-    assert_eq!(excerpt("b", 0, 10).await, Some(none), "nothing has happened since it began");
-    assert_eq!(excerpt("c", 0, 10).await, None);
 }
 
 async fn loads_in_slices(store: &impl Store) {
