@@ -115,13 +115,9 @@ fn requested(txn: &Transaction, decision: Decision) -> Result<(), Rejection> {
 }
 
 fn woke(txn: &mut Transaction, limits: &Limits, now: Timestamp, effects: &mut Vec<Effect>) -> Durability {
-    while let Some((at, index)) = txn.again.first().copied() {
-        if at > now {
-            break;
-        }
-        txn.again.pop_first();
-        // A vote that came too late to count is not asked for again.
-        if txn.branches[index as usize].call == CallState::Again(at) && !txn.expired(now) {
+    // A vote that came too late to count is not asked for again.
+    if !txn.expired(now) {
+        for index in txn.take_again(now) {
             let op = txn.round.as_ref().expect("entering a phase ends its retry timers").op;
             call(txn, op, index, effects);
         }
@@ -139,11 +135,9 @@ fn retried(txn: &mut Transaction, now: Timestamp, effects: &mut Vec<Effect>) {
     if txn.expired(now) {
         return;
     }
-    for (at, index) in std::mem::take(&mut txn.again) {
-        if txn.branches[index as usize].call == CallState::Again(at) {
-            let op = txn.round.as_ref().expect("entering a phase ends its retry timers").op;
-            call_or_wait(txn, op, index, now, effects);
-        }
+    for index in txn.take_again(Timestamp(u64::MAX)) {
+        let op = txn.round.as_ref().expect("entering a phase ends its retry timers").op;
+        call_or_wait(txn, op, index, now, effects);
     }
 }
 
@@ -169,7 +163,7 @@ fn call_or_wait(txn: &mut Transaction, op: Op, index: BranchIndex, now: Timestam
     let may_be_late = op.is_backward() && spec.dialect == Dialect::Classic;
     let until = txn.in_doubt_since.map(|at| at.after(u64::from(spec.call_timeout_ms)));
     match until {
-        Some(until) if may_be_late && until > now => ask_again(txn, index, until),
+        Some(until) if may_be_late && until > now => txn.ask_again(index, until),
         Some(_) | None => call(txn, op, index, effects),
     }
 }
@@ -180,11 +174,6 @@ fn call(txn: &mut Transaction, op: Op, index: BranchIndex, effects: &mut Vec<Eff
     branch.attempts += 1;
     branch.call = CallState::Calling(op);
     effects.push(Effect::Call { branch: index, op, attempt: branch.attempts });
-}
-
-fn ask_again(txn: &mut Transaction, index: BranchIndex, at: Timestamp) {
-    txn.branches[index as usize].call = CallState::Again(at);
-    txn.again.insert((at, index));
 }
 
 fn replied(
@@ -264,7 +253,7 @@ fn answered(
                 false => policy.interval_at(now, &txn.gid, attempt, *retry_after_ms),
                 true => policy.again_at(now, &txn.gid, attempt, u32::MAX, *retry_after_ms),
             };
-            ask_again(txn, index, at);
+            txn.ask_again(index, at);
             Durability::Nothing
         }
         (_, Reply::Unknown { .. } | Reply::Refused(_) | Reply::ReadOnly) => {
@@ -277,7 +266,7 @@ fn answered(
             branch.failures += 1;
             let failures = branch.failures;
             let at = policy(txn, index).again_at(now, &txn.gid, attempt, failures, retry_after_ms);
-            ask_again(txn, index, at);
+            txn.ask_again(index, at);
             Durability::Nothing
         }
     }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// With more branches than this their names are indexed; below, looking at each is cheaper.
-const INDEX_FROM: usize = 16;
+/// Up to so many branches, looking at each is cheaper than an index, in time and in memory.
+const UNINDEXED_MAX: usize = 16;
 
 /// What is written once, when a transaction begins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -64,12 +64,19 @@ pub struct Transaction {
     pub branches: Vec<Branch>,
     /// The number of its last history event; the begin is 1.
     pub seq: u64,
-    names: BTreeMap<BranchId, BranchIndex>,
+    index: Option<Box<Index>>,
     pub(crate) round: Option<Round>,
-    pub(crate) again: BTreeSet<(Timestamp, BranchIndex)>,
     /// When it was loaded, where earlier owners may have called its branches: such a call may still be on its way.
     pub(crate) in_doubt_since: Option<Timestamp>,
     unsaved: Vec<HistoryEvent>,
+}
+
+/// Finds one of many branches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Index {
+    names: BTreeMap<BranchId, BranchIndex>,
+    /// Those that are to be called again.
+    again: BTreeSet<(Timestamp, BranchIndex)>,
 }
 
 impl Transaction {
@@ -91,9 +98,8 @@ impl Transaction {
             retry: body.retry,
             branches: Vec::with_capacity(body.branches.len()),
             seq: 1,
-            names: BTreeMap::new(),
+            index: None,
             round: None,
-            again: BTreeSet::new(),
             in_doubt_since: None,
             unsaved: Vec::new(),
         };
@@ -214,17 +220,23 @@ impl Transaction {
     fn enter(&mut self, phase: Phase, at: Timestamp) {
         assert!(self.phase.may_become(phase), "{:?}: {:?} -> {phase:?}", self.gid, self.phase);
         (self.phase, self.entered_at, self.stuck) = (phase, at, false);
-        self.again.clear();
-        self.round = self.mode.operation(self).map(Round::new);
-        let Some(mut round) = self.round.take() else { return };
+        if let Some(index) = &mut self.index {
+            index.again.clear();
+        }
+        for branch in &mut self.branches {
+            if let CallState::Again(_) = branch.call {
+                branch.call = CallState::Idle;
+            }
+        }
+        let Some(mut round) = self.mode.operation(self).map(Round::new) else {
+            self.round = None;
+            return;
+        };
         for index in 0..self.branches.len() {
             if self.mode.needs(self, round.op, &self.branches[index]) {
                 round.open += 1;
                 let branch = &mut self.branches[index];
                 (branch.failures, branch.heard) = (0, false);
-                if let CallState::Again(_) = branch.call {
-                    branch.call = CallState::Idle;
-                }
             }
         }
         round.unheard = round.open;
@@ -249,32 +261,66 @@ impl Transaction {
     /// All at once: one sort instead of a search for each name.
     fn begin_with(&mut self, specs: impl Iterator<Item = Arc<BranchSpec>>) {
         self.branches.extend(specs.map(Branch::new));
-        self.index();
+        if self.branches.len() > UNINDEXED_MAX {
+            self.make_index();
+        }
     }
 
     fn push(&mut self, spec: Arc<BranchSpec>) {
-        let indexed = self.branches.len() > INDEX_FROM;
-        if indexed {
-            self.names.insert(spec.id.clone(), self.branches.len() as BranchIndex);
+        if let Some(index) = &mut self.index {
+            index.names.insert(spec.id.clone(), self.branches.len() as BranchIndex);
         }
         self.branches.push(Branch::new(spec));
-        if !indexed {
-            self.index();
+        if self.index.is_none() && self.branches.len() > UNINDEXED_MAX {
+            self.make_index();
         }
     }
 
-    fn index(&mut self) {
-        if self.branches.len() > INDEX_FROM {
-            self.names = self.branches.iter().map(|b| b.spec.id.clone()).zip(0..).collect();
-        }
+    fn make_index(&mut self) {
+        let names = self.branches.iter().map(|b| b.spec.id.clone()).zip(0..).collect();
+        self.index = Some(Box::new(Index { names, again: self.again().collect() }));
     }
 
     /// Which branch has this id.
     pub fn find(&self, id: &BranchId) -> Option<BranchIndex> {
-        if self.branches.len() > INDEX_FROM {
-            return self.names.get(id).copied();
+        match &self.index {
+            Some(index) => index.names.get(id).copied(),
+            None => self.branches.iter().position(|b| b.spec.id == *id).map(|i| i as BranchIndex),
         }
-        self.branches.iter().position(|b| b.spec.id == *id).map(|i| i as BranchIndex)
+    }
+
+    /// The branches that are to be called again, and when.
+    fn again(&self) -> impl Iterator<Item = (Timestamp, BranchIndex)> {
+        self.branches.iter().zip(0..).filter_map(|(branch, index)| match branch.call {
+            CallState::Again(at) => Some((at, index)),
+            CallState::Idle | CallState::Calling(_) => None,
+        })
+    }
+
+    /// A branch is to be called again.
+    pub(crate) fn ask_again(&mut self, branch: BranchIndex, at: Timestamp) {
+        self.branches[branch as usize].call = CallState::Again(at);
+        if let Some(index) = &mut self.index {
+            index.again.insert((at, branch));
+        }
+    }
+
+    /// The branches that are to be called again by then, in their order; each is to be called now, or asked to wait.
+    pub(crate) fn take_again(&mut self, by: Timestamp) -> Vec<BranchIndex> {
+        let mut due = Vec::new();
+        match &mut self.index {
+            Some(index) => {
+                while let Some(first) = index.again.first().copied().filter(|(at, _)| *at <= by) {
+                    index.again.pop_first();
+                    due.push(first);
+                }
+            }
+            None => {
+                due.extend(self.again().filter(|(at, _)| *at <= by));
+                due.sort_unstable();
+            }
+        }
+        due.into_iter().map(|(_, branch)| branch).collect()
     }
 
     /// The events since the last time, for the next record; and the first one's number.
@@ -330,7 +376,10 @@ impl Transaction {
 
     /// When [`crate::Event::Woke`] should come. A call under way has no due time: its end is a reply.
     pub fn due(&self, limits: &Limits) -> Option<Timestamp> {
-        let again = self.again.first().map(|(at, _)| *at);
+        let again = match &self.index {
+            Some(index) => index.again.first().map(|(at, _)| *at),
+            None => self.again().map(|(at, _)| at).min(),
+        };
         [again, self.deadline(), self.stuck_at(limits)].into_iter().flatten().min()
     }
 
