@@ -13,7 +13,13 @@
 
 pub mod client;
 pub mod http;
+pub mod participant;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod words;
 
 pub use client::{Branch, Client, Error, Outcome, Submission, Transaction, Wait};
+pub use participant::{Participant, ResourceManager};
 pub use unanim_api::ProblemCode;

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Signal, getpid, kill_process};
-
-use super::ledger::Verb;
+use unanim::participant::Op;
+use unanim_api::names::op_of;
 
 /// `prepare`, `commit:3`: which calls fail, and how many of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fail {
-    verb: Verb,
+    op: Op,
     times: u64,
 }
 
@@ -20,9 +20,9 @@ impl FromStr for Fail {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (word, times) = text.split_once(':').unwrap_or((text, ""));
-        let verb = match Verb::from_wire(word) {
-            Some(verb @ (Verb::Prepare | Verb::Commit | Verb::Rollback)) => verb,
-            Some(Verb::CommitOnePhase) | None => {
+        let op = match op_of(word) {
+            Some(op @ (Op::Prepare | Op::Commit | Op::Rollback)) => op,
+            Some(Op::CommitOnePhase) | None => {
                 return Err("one of prepare, commit, rollback, with or without :N".into());
             }
         };
@@ -30,7 +30,7 @@ impl FromStr for Fail {
             "" if !text.contains(':') => u64::MAX,
             number => number.parse().map_err(|_| format!("{number:?} is no count"))?,
         };
-        Ok(Self { verb, times })
+        Ok(Self { op, times })
     }
 }
 
@@ -38,7 +38,7 @@ impl FromStr for Fail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CrashAfter {
     /// A change of this kind is durable, and its answer has not left.
-    Durable(Verb),
+    Durable(Op),
     /// The answer to a prepare has left, and it was a yes.
     Vote,
 }
@@ -47,10 +47,10 @@ impl FromStr for CrashAfter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match Verb::from_wire(text) {
-            Some(verb @ (Verb::Prepare | Verb::Commit | Verb::Rollback)) => Ok(Self::Durable(verb)),
+        match op_of(text) {
+            Some(op @ (Op::Prepare | Op::Commit | Op::Rollback)) => Ok(Self::Durable(op)),
             None if text == "vote" => Ok(Self::Vote),
-            Some(Verb::CommitOnePhase) | None => Err("one of prepare, vote, commit, rollback".into()),
+            Some(Op::CommitOnePhase) | None => Err("one of prepare, vote, commit, rollback".into()),
         }
     }
 }
@@ -72,37 +72,37 @@ pub(super) enum Fault {
 
 /// The faults that are left, and the delay of every call.
 pub(super) struct Faults {
-    left: Vec<(Verb, AtomicU64)>,
+    left: Vec<(Op, AtomicU64)>,
     pub(super) delay: Duration,
     crash_after: Option<CrashAfter>,
 }
 
 impl Faults {
     pub(super) fn new(fails: Vec<Fail>, delay: Duration, crash_after: Option<CrashAfter>) -> Self {
-        let left = fails.into_iter().map(|fail| (fail.verb, AtomicU64::new(fail.times))).collect();
+        let left = fails.into_iter().map(|fail| (fail.op, AtomicU64::new(fail.times))).collect();
         Self { left, delay, crash_after }
     }
 
     /// Whether a yes to this call is to be the last that anyone hears.
-    pub(super) fn crashes_after_yes(&self, verb: Verb) -> bool {
-        verb == Verb::Prepare && self.crash_after == Some(CrashAfter::Vote)
+    pub(super) fn crashes_after_yes(&self, op: Op) -> bool {
+        op == Op::Prepare && self.crash_after == Some(CrashAfter::Vote)
     }
 
     /// The fault of this call, if it is to have one; counts it.
-    pub(super) fn next(&self, verb: Verb) -> Option<Fault> {
-        match verb {
-            Verb::Prepare => self.take(Verb::Prepare).then_some(Fault::Refuse),
-            Verb::Commit => self.take(Verb::Commit).then_some(Fault::Break),
-            Verb::Rollback => self.take(Verb::Rollback).then_some(Fault::Break),
+    pub(super) fn next(&self, op: Op) -> Option<Fault> {
+        match op {
+            Op::Prepare => self.take(Op::Prepare).then_some(Fault::Refuse),
+            Op::Commit => self.take(Op::Commit).then_some(Fault::Break),
+            Op::Rollback => self.take(Op::Rollback).then_some(Fault::Break),
             // It is both phases in one.
-            Verb::CommitOnePhase if self.take(Verb::Prepare) => Some(Fault::Refuse),
-            Verb::CommitOnePhase => self.take(Verb::Commit).then_some(Fault::Break),
+            Op::CommitOnePhase if self.take(Op::Prepare) => Some(Fault::Refuse),
+            Op::CommitOnePhase => self.take(Op::Commit).then_some(Fault::Break),
         }
     }
 
-    fn take(&self, verb: Verb) -> bool {
+    fn take(&self, op: Op) -> bool {
         self.left.iter().any(|(failing, left)| {
-            *failing == verb
+            *failing == op
                 && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
         })
     }
@@ -115,10 +115,10 @@ mod tests {
     #[test]
     fn a_count_is_used_up_and_no_count_never_is() {
         let faults = Faults::new(vec!["prepare:2".parse().unwrap(), "rollback".parse().unwrap()], Duration::ZERO, None);
-        let prepares: Vec<_> = (0..3).map(|_| faults.next(Verb::Prepare)).collect();
+        let prepares: Vec<_> = (0..3).map(|_| faults.next(Op::Prepare)).collect();
         assert_eq!(prepares, [Some(Fault::Refuse), Some(Fault::Refuse), None]);
-        assert_eq!(faults.next(Verb::Commit), None);
-        assert!((0..50).all(|_| faults.next(Verb::Rollback) == Some(Fault::Break)));
+        assert_eq!(faults.next(Op::Commit), None);
+        assert!((0..50).all(|_| faults.next(Op::Rollback) == Some(Fault::Break)));
     }
 
     #[test]

@@ -1,10 +1,7 @@
-//! `unanim demo-participant`: a small, durable participant to try the coordinator with. It keeps accounts, holds and
-//! tombstones in SQLite, speaks both participant protocols, asks in doubt, and fails on demand.
+//! `unanim demo-participant`: a small, durable participant to try the coordinator with. It is the sdk's accounts in SQLite,
+//! which it serves by both participant protocols, and fails on demand.
 
-mod committer;
 mod faults;
-mod inquiry;
-mod ledger;
 mod service;
 
 use std::net::SocketAddr;
@@ -16,13 +13,18 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use unanim::Participant;
+use unanim::http::Http;
+use unanim::sqlite::{AMOUNT_MAX, Accounts, Branches, Transfer};
 
-use self::faults::{CrashAfter, Fail, Faults};
-use self::ledger::{AMOUNT_MAX, Ledger, Work};
+use self::faults::{CrashAfter, Fail, Faults, crash};
 use self::service::Service;
 use crate::{duration, output};
 
-pub(crate) use self::ledger::Books;
+pub(crate) use self::service::Books;
+
+/// The exit code when the database cannot be written: what is durable is unknown, so nothing more may be said.
+const BROKEN_STORE: i32 = 70;
 
 /// What `unanim demo-participant --help` shows.
 #[derive(clap::Args, Debug)]
@@ -93,17 +95,17 @@ pub(crate) fn run(args: ParticipantArgs) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: ParticipantArgs) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.data_dir).with_context(|| format!("cannot make {}", args.data_dir.display()))?;
-    let ledger = Ledger::open(&args.data_dir.join("participant.db"), &args.accounts).with_context(|| {
-        format!("cannot open the books in {} (does another process use them?)", args.data_dir.display())
-    })?;
+    let branches = open(&args)?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr()?;
-    let classic = args.classic_account.map(|account| Work { account, amount: args.classic_amount });
-    let desk = committer::start(ledger, args.name.clone(), args.crash_after)?;
+    let name = args.name.clone();
+    let participant = Participant::new(branches)
+        .inquire_after(args.inquire_after)
+        .on_notice(move |notice| output::complain(format_args!("{name}: {notice}")));
+    tokio::spawn(participant.clone().inquire(Http::new(args.ca_file.as_deref())?));
+    let classic = args.classic_account.map(|account| Transfer { account, amount: args.classic_amount });
     let faults = Faults::new(args.fail, args.delay, args.crash_after);
-    let service = Arc::new(Service::new(args.name.clone(), desk.clone(), faults, classic));
-    let client = crate::http::Client::new(args.ca_file.as_deref())?;
-    tokio::spawn(inquiry::run(args.name, desk, client, args.inquire_after));
+    let service = Arc::new(Service::new(args.name, participant, faults, classic));
 
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
@@ -119,4 +121,22 @@ async fn serve(args: ParticipantArgs) -> anyhow::Result<()> {
             _ = interrupted.recv() => return Ok(()),
         }
     }
+}
+
+/// The books; with `--crash-after` they kill the process right after such a change is durable.
+fn open(args: &ParticipantArgs) -> anyhow::Result<Branches> {
+    let (dying, broken, crash_after) = (args.name.clone(), args.name.clone(), args.crash_after);
+    let options = Branches::options()
+        .on_durable(move |op| {
+            if crash_after == Some(CrashAfter::Durable(op)) {
+                crash(&dying);
+            }
+        })
+        .on_broken(move |error| {
+            output::complain(format_args!("{broken}: the books cannot be written: {error}"));
+            std::process::exit(BROKEN_STORE);
+        });
+    options.open(&args.data_dir.join("participant.db"), Accounts::new(args.accounts.clone())).with_context(|| {
+        format!("cannot open the books in {} (does another process use them?)", args.data_dir.display())
+    })
 }

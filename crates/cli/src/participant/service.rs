@@ -1,5 +1,6 @@
-//! The participant's HTTP side: both protocols in, verdicts out.
+//! The participant's HTTP side: both protocols, the books, and what goes wrong on demand.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,27 +14,37 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpStream;
+use unanim::Participant;
+use unanim::participant::{Call, Op, PAYLOAD_MAX};
+use unanim::sqlite::{Accounts, Branches, Transfer, states};
+use unanim_api::names::op_of;
 
-use super::committer::Desk;
 use super::faults::{Fault, Faults, crash};
-use super::ledger::{Call, Verb, Verdict, Work};
-
-const BODY_MAX: usize = 1 << 20;
 
 type Answer = Response<Full<Bytes>>;
 
-/// A call that is not worked on: the status and why.
-type Refusal = (StatusCode, String);
+/// What `/books` shows.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Books {
+    pub(crate) name: String,
+    /// Balances; what is held is still in them.
+    pub(crate) accounts: BTreeMap<String, i64>,
+    /// The sum of the amounts, without their signs, of all prepared branches.
+    pub(crate) held: i64,
+    /// By gid; `mixed` when branches of one gid ended differently.
+    pub(crate) transactions: BTreeMap<String, String>,
+}
 
 /// What every connection shares.
 pub(super) struct Service {
     name: String,
-    desk: Desk,
+    participant: Participant<Branches>,
     faults: Faults,
     /// What a classic call, which has no payload, works on.
-    classic: Option<Work>,
+    classic: Option<Transfer>,
 }
 
 /// Serves one keep-alive connection in a task of its own.
@@ -62,94 +73,81 @@ pub(super) fn spawn_connection(stream: TcpStream, service: Arc<Service>) {
 }
 
 impl Service {
-    pub(super) fn new(name: String, desk: Desk, faults: Faults, classic: Option<Work>) -> Self {
-        Self { name, desk, faults, classic }
+    pub(super) fn new(
+        name: String,
+        participant: Participant<Branches>,
+        faults: Faults,
+        classic: Option<Transfer>,
+    ) -> Self {
+        Self { name, participant, faults, classic }
     }
 
     async fn handle(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path().to_owned();
         match (request.method(), path.as_str()) {
             (&Method::GET, "/livez") => answer(StatusCode::OK, json!({"name": self.name})),
-            (&Method::GET, "/books") => match self.desk.books().await {
-                Some(books) => answer(StatusCode::OK, json!(books)),
-                None => unavailable(),
-            },
+            (&Method::GET, "/books") => self.books().await,
             (&Method::POST, _) => self.work(&path, request).await,
             _ => answer(StatusCode::NOT_FOUND, json!({"detail": "GET /books, GET /livez, or POST for a call"})),
         }
     }
 
+    async fn books(&self) -> Answer {
+        let read = self.participant.manager().read(|db| Ok((Accounts::balances(db)?, states(db)?)));
+        let Ok((balances, transactions)) = read.await else { return unavailable() };
+        let (name, accounts, held) = (self.name.clone(), balances.accounts, balances.held);
+        answer(StatusCode::OK, json!(Books { name, accounts, held, transactions }))
+    }
+
     async fn work(&self, path: &str, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
-        let Ok(body) = Limited::new(body, BODY_MAX).collect().await else {
+        let Ok(body) = Limited::new(body, PAYLOAD_MAX).collect().await else {
             return answer(StatusCode::PAYLOAD_TOO_LARGE, json!({"detail": "a payload is at most 1 MiB"}));
         };
-        let call =
-            match self.classic_call(path, &head.headers).unwrap_or_else(|| v1_call(&head.headers, &body.to_bytes())) {
+        let body = body.to_bytes();
+        let call = match self.classic_call(path, &head.headers) {
+            Some(call) if call.op == Op::Prepare && self.classic.is_none() => {
+                return refuse("start me with --classic-account to take classic calls");
+            }
+            Some(call) => call,
+            None => match Call::read(&head.headers, body.clone()) {
                 Ok(call) => call,
-                Err((status, why)) => return refuse(status, &why),
-            };
+                // It says what is wrong.
+                Err(_) => return self.participant.answer(&head.headers, body).await.map(Full::new),
+            },
+        };
         if !self.faults.delay.is_zero() {
             tokio::time::sleep(self.faults.delay).await;
         }
-        match self.faults.next(call.verb) {
-            Some(Fault::Refuse) => return refuse(StatusCode::OK, "told to refuse"),
+        match self.faults.next(call.op) {
+            Some(Fault::Refuse) => return refuse("told to refuse"),
             Some(Fault::Break) => {
                 return answer(StatusCode::INTERNAL_SERVER_ERROR, json!({"detail": "told to fail"}));
             }
             None => {}
         }
-        let last_words = self.faults.crashes_after_yes(call.verb);
-        match self.desk.call(call).await {
-            Some(Verdict::Yes) if last_words => {
-                let mut answer = answer(StatusCode::OK, json!({"result": "success"}));
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                answer
-            }
-            Some(Verdict::Yes) => answer(StatusCode::OK, json!({"result": "success"})),
-            Some(Verdict::No(why)) => refuse(StatusCode::OK, &why),
-            Some(Verdict::Conflict(why)) => refuse(StatusCode::CONFLICT, &why),
-            None => unavailable(),
+        let last_words = self.faults.crashes_after_yes(call.op);
+        let mut answer = self.participant.answer_call(call).await;
+        if last_words && is_yes(&answer) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        answer.map(Full::new)
     }
 
     /// `POST /transaction/<gid>/prepare|commit|rollback`; `None` for every other path.
-    fn classic_call(&self, path: &str, headers: &HeaderMap) -> Option<Result<Call, Refusal>> {
+    fn classic_call(&self, path: &str, headers: &HeaderMap) -> Option<Call> {
         let (gid, word) = path.strip_prefix("/transaction/")?.split_once('/')?;
-        let verb = Verb::from_wire(word).filter(|verb| *verb != Verb::CommitOnePhase)?;
+        let op = op_of(word).filter(|op| *op != Op::CommitOnePhase)?;
         let gid = percent_decode_str(gid).decode_utf8().ok()?.into_owned();
         let inquiry = headers.get("unanim-inquiry").and_then(|url| url.to_str().ok()).map(str::to_owned);
-        if verb == Verb::Prepare && self.classic.is_none() {
-            return Some(Err((StatusCode::OK, "start me with --classic-account to take classic calls".into())));
-        }
-        Some(Ok(Call { verb, gid, branch: String::new(), inquiry, work: self.classic.clone() }))
+        let payload = self.classic.as_ref().map(|work| json!(work).to_string()).unwrap_or_default();
+        Some(Call::new(op, gid, "").with_payload(payload).with_inquiry(inquiry))
     }
 }
 
-fn v1_call(headers: &HeaderMap, body: &Bytes) -> Result<Call, Refusal> {
-    let verb = header(headers, "unanim-op")?;
-    let Some(verb) = Verb::from_wire(&verb) else {
-        return Err(bad_request(format!("Unanim-Op {verb:?} is not for this participant")));
-    };
-    let work = match verb {
-        Verb::Prepare | Verb::CommitOnePhase => match serde_json::from_slice::<Work>(body) {
-            Ok(work) => Some(work),
-            Err(error) => return Err((StatusCode::UNPROCESSABLE_ENTITY, format!("the payload: {error}"))),
-        },
-        Verb::Commit | Verb::Rollback => None,
-    };
-    let inquiry = headers.get("unanim-inquiry").and_then(|url| url.to_str().ok()).map(str::to_owned);
-    let (gid, branch) = (header(headers, "unanim-gid")?, header(headers, "unanim-branch")?);
-    Ok(Call { verb, gid, branch, inquiry, work })
-}
-
-/// A header that must be there, percent-decoded.
-fn header(headers: &HeaderMap, name: &str) -> Result<String, Refusal> {
-    let value = headers.get(name).ok_or_else(|| bad_request(format!("the header {name} is missing")))?;
-    percent_decode_str(value.to_str().unwrap_or_default())
-        .decode_utf8()
-        .map(|text| text.into_owned())
-        .map_err(|_| bad_request(format!("the header {name} is no UTF-8")))
+/// Whether this answer to a prepare promises something.
+fn is_yes(answer: &Response<Bytes>) -> bool {
+    answer.status() == StatusCode::OK && answer.body().starts_with(br#"{"result":"success""#)
 }
 
 fn answer(status: StatusCode, body: serde_json::Value) -> Answer {
@@ -159,12 +157,8 @@ fn answer(status: StatusCode, body: serde_json::Value) -> Answer {
     response
 }
 
-fn refuse(status: StatusCode, why: &str) -> Answer {
-    answer(status, json!({"result": "failed", "detail": why}))
-}
-
-fn bad_request(why: String) -> Refusal {
-    (StatusCode::BAD_REQUEST, why)
+fn refuse(why: &str) -> Answer {
+    answer(StatusCode::OK, json!({"result": "failed", "detail": why}))
 }
 
 fn unavailable() -> Answer {

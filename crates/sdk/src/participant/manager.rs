@@ -1,0 +1,129 @@
+//! What a service implements to take part: four operations, and the list of what it holds.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::call::Call;
+
+/// The part of a service that can prepare, commit and roll back. It owes what the book calls
+/// [a participant's duties](https://github.com/unanim/unanim/blob/main/docs/two-phase-commit.md#what-a-participant-must-do):
+///
+/// - what it answers is durable before it returns, a yes above all;
+/// - every operation may come more than once, and changes something once;
+/// - a rollback is remembered, also of a branch that it never saw: a `prepare` that comes later is refused;
+/// - after a yes it holds, for however long it takes.
+///
+/// A branch is known by gid *and* branch id. `Ok` is an answer that a coordinator acts on; of an [`Error`], only a
+/// conflict or a bad payload in reply to `prepare` is one (a no): after all others it asks again.
+///
+/// The feature `sqlite` has one that keeps these duties for work in SQLite; the feature `testing` has a driver that
+/// repeats, reorders and interrupts the operations of yours.
+pub trait ResourceManager: Send + Sync + 'static {
+    /// Do the work so far that it can neither fail nor be seen, and hold it; or say no, and keep nothing.
+    fn prepare(&self, call: &Call) -> impl Future<Output = Result<Vote, Error>> + Send;
+
+    /// Make what was prepared visible. A conflict if it was never prepared, or rolled back.
+    fn commit(&self, call: &Call) -> impl Future<Output = Result<Ack, Error>> + Send;
+
+    /// Give back what was prepared, and remember that it was rolled back, whether it was prepared or not. A conflict if
+    /// it is committed.
+    fn rollback(&self, call: &Call) -> impl Future<Output = Result<Ack, Error>> + Send;
+
+    /// Both phases in one call, for a transaction of a single branch. Unless you can do better: one after the other.
+    fn commit_one_phase(&self, call: &Call) -> impl Future<Output = Result<Vote, Error>> + Send {
+        async move {
+            match self.prepare(call).await? {
+                Vote::Yes => match self.commit(call).await? {
+                    Ack::Done => Ok(Vote::Yes),
+                    Ack::Ongoing => Ok(Vote::Ongoing),
+                    Ack::Heuristic(_) => Err(Error::Failed("it ended on its own between prepare and commit".into())),
+                },
+                // Nothing to commit is as good as committed.
+                Vote::ReadOnly => Ok(Vote::Yes),
+                vote @ (Vote::No(_) | Vote::Ongoing) => Ok(vote),
+            }
+        }
+    }
+
+    /// At most `limit` branches that have been prepared for longer than `age`, the oldest first.
+    fn in_doubt(&self, age: Duration, limit: usize) -> impl Future<Output = Result<Vec<InDoubt>, Error>> + Send;
+}
+
+/// The answer to `prepare`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vote {
+    /// Prepared: durable, held, and ready for either outcome. Also for what was prepared or committed before.
+    Yes,
+    /// There is nothing to commit, and nothing is held: there will be no further call.
+    ReadOnly,
+    /// No, and why. Nothing is kept.
+    No(String),
+    /// Still at it: ask again.
+    Ongoing,
+}
+
+/// The answer to `commit` and `rollback`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// Done, now or before.
+    Done,
+    /// Still at it: ask again.
+    Ongoing,
+    /// It had ended on its own, against its promise; a person must put that right.
+    Heuristic(Heuristic),
+}
+
+/// How a branch ended on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heuristic {
+    /// It committed.
+    Commit,
+    /// It rolled back.
+    Rollback,
+    /// In part.
+    Mixed,
+}
+
+/// No answer, or one that contradicts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The call contradicts what is on record (409): a no to `prepare`; after the decision a matter for a person.
+    #[error("{0}")]
+    Conflict(String),
+    /// The payload is no work for this service (422): a no to `prepare`.
+    #[error("the payload: {0}")]
+    Payload(String),
+    /// A call that an earlier one of the same coordinator has overtaken (412).
+    #[error("a later call has been worked on")]
+    Stale,
+    /// Not now (503): ask again, after this time if it is known.
+    #[error("{why}")]
+    Unavailable {
+        /// The reason, for people.
+        why: String,
+        /// When to ask again.
+        retry_after: Option<Duration>,
+    },
+    /// Something went wrong (500), and nobody knows how far the work came: ask again.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// Not now, for this reason.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Error::Unavailable { why: why.into(), retry_after: None }
+    }
+}
+
+/// A branch that was prepared and waits for its decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InDoubt {
+    /// The transaction.
+    pub gid: String,
+    /// The branch.
+    pub branch: String,
+    /// Whom to ask: [`Call::inquiry`], as it was when it was prepared.
+    pub inquiry: Option<String>,
+}

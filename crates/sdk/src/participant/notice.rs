@@ -1,0 +1,68 @@
+//! What a person should know of.
+
+use unanim_api::names::op_name;
+
+use super::call::Op;
+
+/// Something that happened beside the calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The coordinator was asked, and told this branch to commit or to roll back.
+    Told {
+        /// `Commit` or `Rollback`.
+        op: Op,
+        /// The transaction.
+        gid: String,
+        /// The branch.
+        branch: String,
+    },
+    /// Whoever listens at the inquiry's URL is not the coordinator that made the call: it has another store. The branch is
+    /// held until the right one is back, or a person decides.
+    WrongCoordinator {
+        /// The transaction.
+        gid: String,
+        /// The branch.
+        branch: String,
+        /// The URL that was asked, without its key.
+        url: String,
+    },
+    /// A second phase contradicts what is on record here.
+    Contradiction {
+        /// What was asked.
+        op: Op,
+        /// The transaction.
+        gid: String,
+        /// The branch.
+        branch: String,
+        /// What is on record.
+        why: String,
+    },
+}
+
+impl Notice {
+    pub(super) fn log(&self) {
+        match self {
+            Notice::Told { .. } => tracing::info!("{self}"),
+            Notice::WrongCoordinator { .. } => tracing::warn!("{self}"),
+            Notice::Contradiction { .. } => tracing::error!("{self}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Notice::Told { op, gid, branch } => {
+                write!(out, "asked about {gid:?}, branch {branch:?}, and was told: {}", op_name(*op))
+            }
+            Notice::WrongCoordinator { gid, branch, url } => write!(
+                out,
+                "another coordinator answers at {url} (wrong_coordinator): {gid:?}, branch {branch:?}, stays held"
+            ),
+            Notice::Contradiction { op, gid, branch, why } => {
+                write!(out, "CONTRADICTION: {} of {gid:?}, branch {branch:?}: {why}", op_name(*op))
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! One sequence of steps, checked after each.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::step::{Answer, Stands, Step, next, wrong};
+use super::{NAMES, Subject};
+use crate::participant::{Call, InDoubt, Op, ResourceManager};
+
+/// How often *not now* is taken for an answer.
+const AGAIN_MAX: usize = 500;
+const AGAIN_AFTER: Duration = Duration::from_millis(10);
+const INQUIRY: &str = "http://coordinator.invalid/v1/transactions/exercise/outcome?store=exercise&key=0";
+
+/// What the subject shows when this many branches are prepared and this many committed, and which steps showed it.
+pub(super) struct References<T>(BTreeMap<(usize, usize), (T, String)>);
+
+impl<T> Default for References<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: PartialEq + std::fmt::Debug> References<T> {
+    /// The usual ways first, so that what strays is compared with them.
+    pub(super) async fn learn<S: Subject<State = T>>(&mut self, subject: &mut S) {
+        let mut run = Run::start(subject, &NAMES[..1], "the usual way".into()).await;
+        run.check(self).await;
+        run.step(0, Step::Once(Op::Prepare), self).await;
+        run.step(0, Step::Once(Op::Commit), self).await;
+        let (nothing, committed) = (&self.0[&(0, 0)].0, &self.0[&(0, 1)].0);
+        assert!(
+            nothing != committed,
+            "Subject::state shows {nothing:?} before and after a commit: then a second one would not show either"
+        );
+    }
+}
+
+/// A subject, its manager while it is open, and what was done so far.
+pub(super) struct Run<'a, S: Subject> {
+    subject: &'a mut S,
+    manager: Option<S::Manager>,
+    names: &'static [(&'static str, &'static str)],
+    stands: Vec<Stands>,
+    what: String,
+    done: Vec<String>,
+}
+
+impl<'a, S: Subject> Run<'a, S> {
+    pub(super) async fn start(
+        subject: &'a mut S,
+        names: &'static [(&'static str, &'static str)],
+        what: String,
+    ) -> Self {
+        subject.fresh().await;
+        let manager = Some(subject.open().await);
+        Self { subject, manager, names, stands: vec![Stands::Unknown; names.len()], what, done: Vec::new() }
+    }
+
+    /// Does it, and looks at everything.
+    pub(super) async fn step(&mut self, branch: usize, step: Step, references: &mut References<S::State>) {
+        let of = if self.names.len() > 1 && step != Step::Restart {
+            format!(" of {:?}", self.names[branch])
+        } else {
+            String::new()
+        };
+        self.done.push(format!("{step}{of}"));
+        let before = self.stands[branch];
+        match step {
+            Step::Once(op) => {
+                let answer = self.asked(op, branch).await;
+                self.judge(op, before, &answer);
+                self.stands[branch] = next(op, before);
+            }
+            Step::Twice(op) => {
+                let (one, two) = tokio::join!(self.ask(op, branch), self.ask(op, branch));
+                let heard: Vec<_> = [one, two].into_iter().filter(|answer| !answer.is_not_now()).collect();
+                // Both may find the other in their way.
+                let heard = if heard.is_empty() { vec![self.asked(op, branch).await] } else { heard };
+                heard.iter().for_each(|answer| self.judge(op, before, answer));
+                self.stands[branch] = next(op, before);
+            }
+            Step::Cut(op, after) => {
+                cut(self.ask(op, branch), after).await;
+                self.restart().await;
+                self.stands[branch] = self.found(branch, before, next(op, before)).await;
+            }
+            Step::Restart => self.restart().await,
+        }
+        self.check(references).await;
+    }
+
+    /// What is seen is what was answered, no more and no less.
+    pub(super) async fn check(&mut self, references: &mut References<S::State>) {
+        let held = self.held().await;
+        for (at, (gid, branch)) in self.names.iter().enumerate() {
+            let listed = held.iter().find(|doubt| doubt.gid == *gid && doubt.branch == *branch);
+            match (self.stands[at], listed) {
+                (Stands::Prepared, None) => {
+                    self.fail(&format!("{gid:?}, branch {branch:?}, was promised, and in_doubt does not list it"))
+                }
+                (Stands::Prepared, Some(doubt)) if doubt.inquiry.as_deref() != Some(INQUIRY) => {
+                    self.fail("the URL to ask in doubt was not kept with the prepared state")
+                }
+                (Stands::Prepared, Some(_)) => {}
+                (Stands::Unknown | Stands::Committed | Stands::RolledBack, Some(_)) => {
+                    self.fail(&format!("{gid:?}, branch {branch:?}, is not prepared, and in_doubt lists it"))
+                }
+                (Stands::Unknown | Stands::Committed | Stands::RolledBack, None) => {}
+            }
+        }
+        let count = |wanted: Stands| self.stands.iter().filter(|stands| **stands == wanted).count();
+        let key = (count(Stands::Prepared), count(Stands::Committed));
+        let manager = self.manager.as_ref().expect("it is open");
+        let state = self.subject.state(manager).await;
+        match references.0.get(&key) {
+            None => drop(references.0.insert(key, (state, self.story()))),
+            Some((expected, _)) if state == *expected => {}
+            Some((expected, first)) => self.fail(&format!(
+                "with {} prepared and {} committed, it shows\n  {state:?}\nbut after [{first}] it showed\n  {expected:?}",
+                key.0, key.1
+            )),
+        }
+    }
+
+    fn call(&self, op: Op, branch: usize) -> Call {
+        let (gid, branch) = self.names[branch];
+        Call::new(op, gid, branch).with_payload(self.subject.payload()).with_inquiry(Some(INQUIRY.to_owned()))
+    }
+
+    async fn ask(&self, op: Op, branch: usize) -> Answer {
+        let (manager, call) = (self.manager.as_ref().expect("it is open"), self.call(op, branch));
+        match op {
+            Op::Prepare => Answer::Vote(manager.prepare(&call).await),
+            Op::CommitOnePhase => Answer::Vote(manager.commit_one_phase(&call).await),
+            Op::Commit => Answer::Ack(manager.commit(&call).await),
+            Op::Rollback => Answer::Ack(manager.rollback(&call).await),
+        }
+    }
+
+    /// As a coordinator asks: again, after *not now*.
+    async fn asked(&self, op: Op, branch: usize) -> Answer {
+        for _ in 0..AGAIN_MAX {
+            let answer = self.ask(op, branch).await;
+            if !answer.is_not_now() {
+                return answer;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+        self.fail("it says 'not now' for ever")
+    }
+
+    async fn restart(&mut self) {
+        self.manager = None;
+        self.manager = Some(self.subject.open().await);
+    }
+
+    async fn held(&self) -> Vec<InDoubt> {
+        let manager = self.manager.as_ref().expect("it is open");
+        match manager.in_doubt(Duration::ZERO, usize::MAX).await {
+            Ok(held) => held,
+            Err(error) => self.fail(&format!("in_doubt: {error}")),
+        }
+    }
+
+    /// Which of the two it is: nobody heard the answer. A prepared one is listed; else repeating what was cut off tells.
+    async fn found(&self, branch: usize, before: Stands, after: Stands) -> Stands {
+        let (gid, id) = self.names[branch];
+        let listed = self.held().await.iter().any(|doubt| doubt.gid == gid && doubt.branch == id);
+        match (before, after) {
+            (before, after) if before == after => before,
+            (Stands::Prepared, after) => {
+                if listed {
+                    Stands::Prepared
+                } else {
+                    after
+                }
+            }
+            (before, Stands::Prepared) => {
+                if listed {
+                    Stands::Prepared
+                } else {
+                    before
+                }
+            }
+            // A rollback of what was never seen: done or not, it shows nothing, so it is asked for again.
+            (before, after) => {
+                let answer = self.asked(Op::Rollback, branch).await;
+                self.judge(Op::Rollback, before, &answer);
+                after
+            }
+        }
+    }
+
+    fn judge(&self, op: Op, stands: Stands, answer: &Answer) {
+        if let Some(why) = wrong(op, stands, answer) {
+            let answer = match answer {
+                Answer::Vote(vote) => format!("{vote:?}"),
+                Answer::Ack(ack) => format!("{ack:?}"),
+            };
+            self.fail(&format!("the answer is {answer}, but: {why}"));
+        }
+    }
+
+    fn story(&self) -> String {
+        self.done.join(", ")
+    }
+
+    fn fail(&self, why: &str) -> ! {
+        panic!("after [{}] ({}): {why}", self.story(), self.what)
+    }
+}
+
+/// Drops it once it has waited this many times, or when it is through.
+async fn cut<F: Future>(work: F, after: u32) {
+    let mut work = pin!(work);
+    let mut waited = 0;
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => {
+            waited += 1;
+            if waited >= after { Poll::Ready(()) } else { Poll::Pending }
+        }
+    })
+    .await;
+}
