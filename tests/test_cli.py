@@ -76,6 +76,7 @@ def test_get(server, make_participant):
     for word in ('a/"b', "preparing", "stock", "pay", b.url.removeprefix("http://")):
         assert word in out, out
     assert "\x1b[" not in out, "plain in a pipe"
+    assert all(line == line.rstrip() and len(line) <= 80 for line in out.splitlines()), out
     code, out, err = run_unanim("tx", "get", 'a/"b', "--json", "--server", server.url)
     assert code == 0 and json.loads(out)["gid"] == 'a/"b'
     code, out, err = run_unanim("tx", "get", "nobody", "--server", server.url)
@@ -96,6 +97,7 @@ def test_with_a_token(make_server, make_participant, tmp_path):
 def test_completions(shell):
     code, out, err = run_unanim("completions", shell)
     assert code == 0 and "unanim" in out and "demo-participant" in out
+    assert all(command in out for command in ("submit", "get", "list", "watch", "history", "retry", "rollback", "resolve", "forget"))
 
 
 def test_no_arguments_and_a_typo():

@@ -1,5 +1,6 @@
 """Every command in README.md and docs/ works as it stands there (the convention: docs_runner.py), and so does the runner."""
 
+import re
 import socket
 
 import pytest
@@ -30,6 +31,14 @@ def test_the_readme_is_there_and_says_how_to_start():
     markers = [block.marker for block in blocks(text) if block.language == "sh"]
     assert any(marker.startswith("run") for marker in markers) and any(marker.startswith("serve") for marker in markers), markers
     assert "cargo run --release -- demo" in text and "./test" in text
+
+
+def gids(page):
+    return set(re.findall(r'"gid": "([^"]+)"', (harness.ROOT / page).read_text()))
+
+
+def test_who_goes_on_from_the_readme_to_the_tutorial_need_not_start_afresh():
+    assert gids("README.md") and gids("docs/tutorial.md") and not gids("README.md") & gids("docs/tutorial.md")
 
 
 PAGE = """

@@ -66,7 +66,9 @@ impl Coordinator {
                     _ => return Ok(Next::Later(anyhow!("{} answered {status}", self.base))),
                 };
                 match self.accept(reply) {
-                    Err(error) if status == StatusCode::SERVICE_UNAVAILABLE => Ok(Next::Later(error)),
+                    Err(error) if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => {
+                        Ok(Next::Later(error))
+                    }
                     Err(error) => Err(error),
                     Ok(_) => bail!("{} answered {status} instead of events", self.base),
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::table::{participant, printable, relative, table};
+use super::table::{NOTHING, participant, printable, relative, table};
 use crate::coordinator::{Branch, Last, Reason, Transaction};
 
 /// After a submission: how it went in one line, then the branches.
@@ -79,7 +79,7 @@ fn branches(branches: &[Branch], now: Timestamp) -> String {
             participant(branch.participant.as_deref().unwrap_or("")),
             state(branch),
             branch.op.clone().unwrap_or_default(),
-            if branch.attempts == 0 { "–".to_owned() } else { branch.attempts.to_string() },
+            if branch.attempts == 0 { NOTHING.to_owned() } else { branch.attempts.to_string() },
             branch.last.as_ref().map(|last| reply(last, now)).unwrap_or_default(),
             branch.next_at.as_ref().map(|at| relative(at, now)).unwrap_or_default(),
         ]

@@ -14,25 +14,27 @@ const GAP: u16 = 2;
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
-/// As wide as the terminal; in a pipe a line is a row.
+/// What a cell holds when there is nothing to tell.
+pub(super) const NOTHING: &str = "–";
+
+/// As wide as the terminal; in a pipe a line is a row. A column that tells nothing about any row is left out.
 pub(super) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let width = rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| size.ws_col);
-    arranged(header, rows, width)
+    arranged(header, rows.into_iter().collect(), width)
 }
 
-fn arranged<const N: usize>(
-    header: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-    width: Option<u16>,
-) -> String {
+fn arranged<const N: usize>(header: [&str; N], rows: Vec<[String; N]>, width: Option<u16>) -> String {
+    let tells = |at: &usize| rows.iter().any(|row| !matches!(row[*at].as_str(), "" | NOTHING));
+    let shown: Vec<usize> = (0..N).filter(tells).collect();
     let mut table = Table::new();
     table.load_style(STYLE);
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(WIDTH_MIN));
     }
-    table.set_header(header).add_rows(rows);
+    table.set_header(shown.iter().map(|at| header[*at]));
+    table.add_rows(rows.iter().map(|row| shown.iter().map(|at| row[*at].as_str())));
     for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if at + 1 < N { GAP } else { 0 }));
+        column.set_padding((0, if at + 1 < shown.len() { GAP } else { 0 }));
     }
     table.trim_fmt()
 }
@@ -67,19 +69,25 @@ mod tests {
     fn eighty_columns_hold_a_usual_branch() {
         let header = ["branch", "participant", "state", "op", "attempts", "last reply", "next"];
         let row = ["payment", "127.0.0.1:5001", "yes", "rollback", "12", "timeout, 31s ago", "in 29s"];
-        let shown = arranged(header, [row.map(str::to_owned)], Some(80));
+        let shown = arranged(header, vec![row.map(str::to_owned)], Some(80));
         assert_eq!(shown.lines().count(), 3, "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= 80 && !line.ends_with(' ')), "{shown}");
-        assert_eq!(shown, arranged(header, [row.map(str::to_owned)], None));
+        assert_eq!(shown, arranged(header, vec![row.map(str::to_owned)], None));
     }
 
     #[test]
     fn what_is_too_wide_is_broken_in_a_terminal_and_never_in_a_pipe() {
         let long = "https://payments.eu-central.shop.internal:8443 ".repeat(3);
-        let row = || [["pay".to_owned(), long.trim().to_owned()]];
+        let row = || vec![["pay".to_owned(), long.trim().to_owned()]];
         let shown = arranged(["branch", "participant"], row(), Some(80));
         assert!(shown.lines().count() > 3 && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
         assert_eq!(arranged(["branch", "participant"], row(), None).lines().count(), 3);
+    }
+
+    #[test]
+    fn a_column_that_tells_nothing_is_left_out() {
+        let rows = [["a", "", "–", "x"], ["b", "", "", ""]].map(|row| row.map(str::to_owned)).to_vec();
+        assert_eq!(arranged(["one", "two", "three", "four"], rows, None), "one  four\n─────────\na    x\nb");
     }
 
     #[test]
