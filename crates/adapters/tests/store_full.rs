@@ -46,7 +46,7 @@ async fn fills_and_goes_on(commit: CommitMode) {
     }
     assert!(matches!(store.save(batch(full)).await, Err(SaveError::Full)), "still none");
 
-    assert_eq!(store.purge(Timestamp(3), 100).await.expect("a purge"), 16);
+    assert_eq!(store.purge(Timestamp(3), 100).await.expect("a purge").removed, 16);
     store.save(batch(full)).await.expect("now there is room for the identical batch");
     for part in 0..8 {
         assert!(is_there(&store, full, part).await);

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use unanim_coordinator::{Admission, Answer, Figures, Input, Lane, Refusal, Request, Ticket};
 use unanim_engine::{Gid, Timestamp};
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) disk_full: Cell<bool>,
     draining: Cell<bool>,
     pub(crate) ended: Cell<bool>,
+    /// For how long the oldest finished transaction should have been gone.
+    pub(crate) purge_lag: Cell<Duration>,
     pub(crate) store: Box<dyn Reads>,
     /// The driver has come to rest.
     pub(crate) rested: Notify,
@@ -60,6 +63,8 @@ pub struct NodeFigures {
     pub lane: Figures,
     /// The store's.
     pub store: StoreFigures,
+    /// For how long the oldest finished transaction should have been gone: its retention is over.
+    pub purge_lag: Duration,
 }
 
 impl Shared {
@@ -76,6 +81,7 @@ impl Shared {
             disk_full: Cell::new(false),
             draining: Cell::new(false),
             ended: Cell::new(false),
+            purge_lag: Cell::default(),
             store,
             rested: Notify::new(),
         }
@@ -154,7 +160,8 @@ impl Handle {
 
     /// Counts for people and metrics.
     pub fn figures(&self) -> NodeFigures {
-        NodeFigures { lane: self.0.lane.borrow().figures(), store: self.0.store.figures() }
+        let purge_lag = self.0.purge_lag.get();
+        NodeFigures { lane: self.0.lane.borrow().figures(), store: self.0.store.figures(), purge_lag }
     }
 
     /// From now on no new transaction begins.

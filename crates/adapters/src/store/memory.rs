@@ -1,13 +1,12 @@
 //! A store in memory, for tests: nothing survives the process, everything else is as the port says.
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 use unanim_coordinator::{Batch, BatchLimits, Record, Standing, Stored};
 use unanim_engine::{Gid, Timestamp};
 use unanim_node::ports::{
-    Ended, EndedCursor, Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures,
+    Ended, EndedCursor, Excerpt, Identity, LoadCursor, Purged, ReadError, Room, SaveError, Slice, Store, StoreFigures,
 };
 use uuid::Uuid;
 
@@ -32,6 +31,8 @@ struct Kept {
     fence: u64,
     /// The last batch of that session.
     applied: u64,
+    /// How many have begun.
+    begun: u64,
     transactions: BTreeMap<Gid, Transaction>,
     open: BTreeMap<Gid, Standing>,
     finished: BTreeSet<(Timestamp, Gid)>,
@@ -39,6 +40,8 @@ struct Kept {
 
 #[derive(Default)]
 struct Transaction {
+    /// In the order in which they began.
+    number: u64,
     body: Vec<u8>,
     /// By the number of their first event.
     changes: BTreeMap<u64, Vec<u8>>,
@@ -106,6 +109,8 @@ impl Kept {
         let Record { gid, body, first_seq, change, standing } = record;
         let transaction = self.transactions.entry(gid.clone()).or_default();
         if let Some(body) = body {
+            self.begun += 1;
+            transaction.number = self.begun;
             assert!(transaction.body.is_empty(), "{gid} has a body");
             transaction.body.clone_from(body);
         }
@@ -170,18 +175,20 @@ impl Store for Memory {
 
     async fn load(&self, cursor: &LoadCursor, most: usize) -> Result<Slice, ReadError> {
         let kept = self.kept.borrow();
-        let after = cursor.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let open = kept.open.range::<Gid, _>((after, Bound::Unbounded));
-        let found = open.filter(|(_, standing)| **standing == cursor.standing).map(|(gid, _)| gid).take(most);
+        let open = kept.open.iter().filter(|(_, standing)| **standing == cursor.standing);
+        let mut found: Vec<_> = open.map(|(gid, _)| (kept.transactions[gid].number, gid)).collect();
+        found.retain(|(number, _)| cursor.after.is_none_or(|after| *number > after));
+        found.sort_unstable();
+        found.truncate(most);
         let mut stored = Vec::new();
-        for gid in found {
+        for (_, gid) in &found {
             stored.push(kept.read(gid)?.expect("what is open has a record"));
         }
         let place =
             Standing::OPEN.iter().position(|open| *open == cursor.standing).expect("only what is open is loaded");
-        let next = match stored.last() {
-            Some(last) if stored.len() == most => {
-                Some(LoadCursor { standing: cursor.standing, after: Some(last.body.gid.clone()) })
+        let next = match found.last() {
+            Some((number, _)) if found.len() == most => {
+                Some(LoadCursor { standing: cursor.standing, after: Some(*number) })
             }
             _ => Standing::OPEN.get(place + 1).map(|standing| LoadCursor { standing: *standing, after: None }),
         };
@@ -203,7 +210,7 @@ impl Store for Memory {
         Ok(Ended { stored, next: next.filter(|_| all.next().is_some()) })
     }
 
-    async fn purge(&self, finished_before: Timestamp, most: usize) -> Result<usize, SaveError> {
+    async fn purge(&self, finished_before: Timestamp, most: usize) -> Result<Purged, SaveError> {
         let mut kept = self.kept.borrow_mut();
         if kept.fence != self.identity.fence {
             return Err(SaveError::Fenced);
@@ -214,7 +221,7 @@ impl Store for Memory {
             kept.transactions.remove(&entry.1);
             kept.finished.remove(entry);
         }
-        Ok(old.len())
+        Ok(Purged { removed: old.len(), next: kept.finished.first().map(|(at, _)| *at) })
     }
 
     fn room(&self) -> Result<Room, String> {

@@ -5,6 +5,6 @@ mod transport;
 
 pub use clock::Clock;
 pub use store::{
-    Ended, EndedCursor, Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures,
+    Ended, EndedCursor, Excerpt, Identity, LoadCursor, Purged, ReadError, Room, SaveError, Slice, Store, StoreFigures,
 };
 pub use transport::{Replies, Transport};

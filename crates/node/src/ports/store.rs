@@ -21,8 +21,9 @@ pub struct Identity {
 pub struct LoadCursor {
     /// Which of the open ones, in the order of [`Standing::OPEN`].
     pub standing: Standing,
-    /// After this gid; from the first one without.
-    pub after: Option<Gid>,
+    /// After the one with this number, which is the store's own and of no use elsewhere; from the first one without. Not a
+    /// gid: what it named may have ended, been purged and begun again meanwhile.
+    pub after: Option<u64>,
 }
 
 /// Some of the open transactions.
@@ -87,6 +88,18 @@ pub struct StoreFigures {
     pub save_micros: u64,
     /// Bytes of the write-ahead log, where there is one.
     pub wal_bytes: u64,
+    /// The longest read, in microseconds: while it lasts the log cannot begin anew.
+    pub read_micros_max: u64,
+}
+
+/// What a purge did, and what is left to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purged {
+    /// Transactions that it removed.
+    pub removed: usize,
+    /// When the one that ended first, of those that are left, has ended; now at the latest where the store is not done with
+    /// what it has removed.
+    pub next: Option<Timestamp>,
 }
 
 /// Why a batch is not durable.
@@ -150,8 +163,9 @@ pub trait Store {
     /// purged some of them may be left out.
     fn ended(&self, cursor: &EndedCursor, most: usize) -> impl Future<Output = Result<Ended, ReadError>>;
 
-    /// Removes at most `most` transactions that ended before this instant; how many it removed.
-    fn purge(&self, finished_before: Timestamp, most: usize) -> impl Future<Output = Result<usize, SaveError>>;
+    /// Removes at most `most` transactions that ended before this instant, those that ended first before others; fewer
+    /// where they are large, so that saves do not wait for long.
+    fn purge(&self, finished_before: Timestamp, most: usize) -> impl Future<Output = Result<Purged, SaveError>>;
 
     /// Whether new transactions may be written; cheap, asked often.
     ///

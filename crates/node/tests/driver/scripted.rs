@@ -10,8 +10,8 @@ use unanim_coordinator::{
 };
 use unanim_engine::{BranchId, BranchSpec, Dialect, Gid, Mode, Participant, Reply, RetryPolicy, Target, Timestamp};
 use unanim_node::ports::{
-    Ended, EndedCursor, Excerpt, Identity, LoadCursor, ReadError, Replies, Room, SaveError, Slice, Store, StoreFigures,
-    Transport,
+    Ended, EndedCursor, Excerpt, Identity, LoadCursor, Purged, ReadError, Replies, Room, SaveError, Slice, Store,
+    StoreFigures, Transport,
 };
 use unanim_node::{Handle, NodeSettings, SystemClock, start};
 use uuid::Uuid;
@@ -107,8 +107,8 @@ impl Store for Scripted {
             ended.iter().take(most).filter_map(|(_, gid)| self.stored(gid)).map(|(_, stored)| stored).collect();
         Ok(Ended { stored, next })
     }
-    async fn purge(&self, _finished_before: Timestamp, _most: usize) -> Result<usize, SaveError> {
-        Ok(0)
+    async fn purge(&self, _finished_before: Timestamp, _most: usize) -> Result<Purged, SaveError> {
+        Ok(Purged { removed: 0, next: None })
     }
     fn room(&self) -> Result<Room, String> {
         if self.broken.get() { Err("a checkpoint failed".into()) } else { Ok(self.room.get()) }

@@ -202,6 +202,18 @@ fn store(page: &mut Page, node: &NodeFigures) {
         store.save_micros as f64 / 1e6,
     );
     page.one("unanim_store_wal_bytes", "gauge", "Size of the write-ahead log.", store.wal_bytes);
+    page.one(
+        "unanim_store_read_seconds_max",
+        "gauge",
+        "The longest read since the start.",
+        store.read_micros_max as f64 / 1e6,
+    );
+    page.one(
+        "unanim_store_purge_lag_seconds",
+        "gauge",
+        "For how long the oldest finished transaction should have been gone.",
+        node.purge_lag.as_secs_f64(),
+    );
 }
 
 fn process(page: &mut Page, process: &Process) {

@@ -5,14 +5,14 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use unanim_coordinator::Batch;
 use unanim_engine::Timestamp;
-use unanim_node::ports::SaveError;
+use unanim_node::ports::{Purged, SaveError};
 
 /// Batches come one at a time, and purges hardly ever.
 const QUEUE_MAX: usize = 16;
 
 enum Order {
     Save(Arc<Batch>, oneshot::Sender<Result<(), SaveError>>),
-    Purge(Timestamp, usize, oneshot::Sender<Result<usize, SaveError>>),
+    Purge(Timestamp, usize, oneshot::Sender<Result<Purged, SaveError>>),
 }
 
 /// The way to the thread; ends it when dropped, after what was ordered.
@@ -32,7 +32,7 @@ impl Committer {
         self.order(|answer| Order::Save(batch, answer)).await
     }
 
-    pub(super) async fn purge(&self, before: Timestamp, most: usize) -> Result<usize, SaveError> {
+    pub(super) async fn purge(&self, before: Timestamp, most: usize) -> Result<Purged, SaveError> {
         self.order(|answer| Order::Purge(before, most, answer)).await
     }
 

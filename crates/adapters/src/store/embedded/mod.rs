@@ -8,6 +8,7 @@ mod error;
 mod flush;
 mod lock;
 mod plant;
+mod purge;
 mod reader;
 mod room;
 mod schema;
@@ -30,10 +31,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Instant;
 use unanim_coordinator::{Batch, BatchLimits, Stored};
 use unanim_engine::{Gid, Timestamp};
 use unanim_node::ports::{
-    Ended, EndedCursor, Excerpt, Identity, LoadCursor, ReadError, Room, SaveError, Slice, Store, StoreFigures,
+    Ended, EndedCursor, Excerpt, Identity, LoadCursor, Purged, ReadError, Room, SaveError, Slice, Store, StoreFigures,
 };
 use writer::Writer;
 
@@ -167,10 +169,13 @@ impl Embedded {
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
         self.shared.refuse_when_broken().map_err(|error| ReadError::Unavailable(error.to_string()))?;
-        match &self.commits {
+        let began = Instant::now();
+        let result = match &self.commits {
             Commits::Inline(writer) => read(writer.borrow().connection()),
             Commits::Thread { reader, .. } => read(reader),
-        }
+        };
+        self.shared.count_read(began.elapsed());
+        result
     }
 }
 
@@ -210,7 +215,7 @@ impl Store for Embedded {
         self.read(|connection| reader::ended(connection, cursor, most))
     }
 
-    async fn purge(&self, finished_before: Timestamp, most: usize) -> Result<usize, SaveError> {
+    async fn purge(&self, finished_before: Timestamp, most: usize) -> Result<Purged, SaveError> {
         match &self.commits {
             Commits::Inline(writer) => {
                 let mut writer = writer.borrow_mut();

@@ -3,12 +3,15 @@
 use super::schema::standing_number;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use std::fmt::Display;
+use std::time::{Duration, Instant};
 use unanim_coordinator::{Record, Standing, Stored};
 use unanim_engine::{Gid, Timestamp};
 use unanim_node::ports::{Ended, EndedCursor, Excerpt, LoadCursor, ReadError, Slice};
 
 /// A slice ends when it holds so many bytes of records, however few they are.
 const SLICE_BYTES_MAX: usize = 8 << 20;
+/// And when it took so long: the thread has other work, and the log cannot begin anew while it is read.
+const SLICE_FOR_MAX: Duration = Duration::from_millis(20);
 /// Rows that one slice looks at for each that it may return, so that a standing that few have costs no long wait.
 const LOOKED_AT_PER_FOUND: usize = 16;
 const LOOKED_AT_MIN: usize = 1024;
@@ -17,7 +20,6 @@ const BY_GID: &str = "SELECT id, gid, change, body FROM transactions WHERE gid =
 const BY_ID: &str = "SELECT id, gid, change, body FROM transactions WHERE id = ?1";
 const CHANGES: &str = "SELECT change FROM changes WHERE id = ?1 ORDER BY seq";
 const ID_OF: &str = "SELECT id FROM transactions WHERE gid = ?1";
-const GID_OF: &str = "SELECT gid FROM transactions WHERE id = ?1";
 const OPEN_AFTER: &str = "SELECT id, standing FROM open WHERE id > ?1 ORDER BY id";
 
 /// Changes that may hold this event or a later one: the last one that begins at it or before, and all that follow. The
@@ -90,16 +92,14 @@ pub(super) fn find(connection: &Connection, gid: &Gid) -> Result<Option<Stored>,
 }
 
 /// At most `most` open transactions from the cursor on, in the order in which they began.
-///
-/// A cursor whose gid is no longer stored begins its standing anew: what comes twice is known by then.
 pub(super) fn load(connection: &Connection, cursor: &LoadCursor, most: usize) -> Result<Slice, ReadError> {
     let wanted =
         standing_number(cursor.standing).ok_or_else(|| ReadError::Unavailable("only what is open is loaded".into()))?;
-    let after = cursor.after.as_ref().map(|gid| id_of(connection, gid)).transpose()?.flatten();
-    let looked_at_max = most.saturating_mul(LOOKED_AT_PER_FOUND).max(LOOKED_AT_MIN);
+    let after = cursor.after.map_or(i64::MIN, |after| i64::try_from(after).unwrap_or(i64::MAX));
+    let (began, looked_at_max) = (Instant::now(), most.saturating_mul(LOOKED_AT_PER_FOUND).max(LOOKED_AT_MIN));
 
     let mut select = connection.prepare_cached(OPEN_AFTER).map_err(failed)?;
-    let mut rows = select.query([after.unwrap_or(i64::MIN)]).map_err(failed)?;
+    let mut rows = select.query([after]).map_err(failed)?;
     let (mut stored, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
     while let Some(row) = rows.next().map_err(failed)? {
         let (id, standing) = (row.get(0).map_err(failed)?, row.get::<_, i64>(1).map_err(failed)?);
@@ -109,8 +109,9 @@ pub(super) fn load(connection: &Connection, cursor: &LoadCursor, most: usize) ->
             stored.push(one);
             bytes += its_bytes;
         }
-        if stored.len() >= most || bytes >= SLICE_BYTES_MAX || looked_at >= looked_at_max {
-            let after = Some(gid_of(connection, id)?);
+        let is_long = bytes >= SLICE_BYTES_MAX || began.elapsed() >= SLICE_FOR_MAX;
+        if stored.len() >= most || looked_at >= looked_at_max || is_long {
+            let after = Some(id as u64);
             return Ok(Slice { stored, next: Some(LoadCursor { standing: cursor.standing, after }) });
         }
     }
@@ -130,8 +131,10 @@ pub(super) fn ended(connection: &Connection, cursor: &EndedCursor, most: usize) 
     let mut select = connection.prepare_cached(ENDED_BEFORE).map_err(failed)?;
     let mut rows = select.query([at, before]).map_err(failed)?;
     let (mut stored, mut bytes, mut next) = (Vec::new(), 0, None);
+    let began = Instant::now();
     while let Some(row) = rows.next().map_err(failed)? {
-        if stored.len() >= most || bytes >= SLICE_BYTES_MAX {
+        let is_long = bytes >= SLICE_BYTES_MAX || began.elapsed() >= SLICE_FOR_MAX;
+        if stored.len() >= most || (is_long && !stored.is_empty()) {
             return Ok(Ended { stored, next });
         }
         let at: i64 = row.get(0).map_err(failed)?;
@@ -146,12 +149,6 @@ pub(super) fn ended(connection: &Connection, cursor: &EndedCursor, most: usize) 
 fn id_of(connection: &Connection, gid: &Gid) -> Result<Option<i64>, ReadError> {
     let mut select = connection.prepare_cached(ID_OF).map_err(failed)?;
     select.query_row([gid.as_str()], |row| row.get(0)).optional().map_err(failed)
-}
-
-fn gid_of(connection: &Connection, id: i64) -> Result<Gid, ReadError> {
-    let mut select = connection.prepare_cached(GID_OF).map_err(failed)?;
-    let gid: String = select.query_row([id], |row| row.get(0)).map_err(failed)?;
-    Gid::new(&gid).map_err(|why| ReadError::Corrupt(format!("transaction number {id} has gid {gid:?}: {why}")))
 }
 
 fn by_id(connection: &Connection, id: i64) -> Result<(Stored, usize), ReadError> {

@@ -16,13 +16,23 @@ pub(super) struct Shared {
     records: AtomicU64,
     bytes: AtomicU64,
     save_micros: AtomicU64,
+    read_micros_max: AtomicU64,
 }
 
 impl Shared {
     pub(super) fn new(room: RoomKeeper, log: PathBuf) -> Shared {
         let zero = || AtomicU64::new(0);
         let broken = OnceLock::new();
-        Shared { room, broken, log, batches: zero(), records: zero(), bytes: zero(), save_micros: zero() }
+        Shared {
+            room,
+            broken,
+            log,
+            batches: zero(),
+            records: zero(),
+            bytes: zero(),
+            save_micros: zero(),
+            read_micros_max: zero(),
+        }
     }
 
     /// From now on everything is refused.
@@ -42,6 +52,10 @@ impl Shared {
         add(&self.save_micros, took.as_micros() as u64);
     }
 
+    pub(super) fn count_read(&self, took: Duration) {
+        self.read_micros_max.fetch_max(took.as_micros() as u64, Ordering::Relaxed);
+    }
+
     pub(super) fn figures(&self) -> StoreFigures {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         StoreFigures {
@@ -50,6 +64,7 @@ impl Shared {
             bytes: read(&self.bytes),
             save_micros: read(&self.save_micros),
             wal_bytes: std::fs::metadata(&self.log).map_or(0, |log| log.len()),
+            read_micros_max: read(&self.read_micros_max),
         }
     }
 }

@@ -14,7 +14,7 @@ use unanim_node::ports::Identity;
 /// As the file is made with; larger ones gained nothing.
 pub(super) const PAGE_BYTES: u32 = 4096;
 /// The log is cut back to this after it grew beyond.
-const LOG_KEPT_BYTES: i64 = 64 << 20;
+const LOG_KEPT_BYTES: i64 = 16 << 20;
 /// Pages in memory, in KiB.
 const CACHE_KIB: i64 = 16 << 10;
 /// How long somebody who looks into the file with another program may be in the way.

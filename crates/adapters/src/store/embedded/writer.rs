@@ -1,9 +1,9 @@
 //! The one connection that writes.
 use super::Shared;
 use super::plant::{Bug, Plant};
-use super::room;
 use super::schema::standing_number;
 use super::start::PAGE_BYTES;
+use super::{purge, room};
 use rusqlite::{Connection, ErrorCode, params};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use unanim_coordinator::{Batch, Record, Standing};
 use unanim_engine::{Gid, Timestamp};
-use unanim_node::ports::SaveError;
+use unanim_node::ports::{Purged, SaveError};
 
 /// The log goes into the database when it has grown by so many frames at most, and at least.
 const CHECKPOINT_FRAMES_MAX: u64 = 1000;
@@ -25,10 +25,6 @@ const OPEN: &str = "INSERT INTO open (id, standing) VALUES (?1, ?2)";
 const MOVE: &str = "UPDATE open SET standing = ?2 WHERE id = ?1";
 const CLOSE: &str = "DELETE FROM open WHERE id = ?1";
 const FINISH: &str = "INSERT OR IGNORE INTO finished (at, id) VALUES (?1, ?2)";
-const FINISHED_BEFORE: &str = "SELECT at, id FROM finished WHERE at < ?1 ORDER BY at, id LIMIT ?2";
-const FORGET_CHANGES: &str = "DELETE FROM changes WHERE id = ?1";
-const FORGET_TRANSACTION: &str = "DELETE FROM transactions WHERE id = ?1";
-const FORGET_FINISHED: &str = "DELETE FROM finished WHERE at = ?1 AND id = ?2";
 
 /// Makes batches durable, on whichever thread has it.
 pub(super) struct Writer {
@@ -109,11 +105,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes at most `most` that ended before that instant.
-    pub(super) fn purge(&mut self, before: Timestamp, most: usize) -> Result<usize, SaveError> {
+    /// Removes at most `most` that ended before that instant, and no more than fit into a short commit.
+    pub(super) fn purge(&mut self, before: Timestamp, most: usize) -> Result<Purged, SaveError> {
         self.shared.refuse_when_broken()?;
-        let purged = self.transaction(|connection| purge(connection, before, most))?;
-        if purged > 0 {
+        let purged = self.transaction(|connection| purge::purge(connection, before, most))?;
+        if purged.removed > 0 {
             self.count_reusable();
         }
         Ok(purged)
@@ -232,23 +228,7 @@ fn write(connection: &Connection, known: &HashMap<Gid, Place>, batch: &Batch) ->
     Ok(places)
 }
 
-fn purge(connection: &Connection, before: Timestamp, most: usize) -> rusqlite::Result<usize> {
-    let mut select = connection.prepare_cached(FINISHED_BEFORE)?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let found = select.query_map([integer(before.0), most], |row| Ok([row.get(0)?, row.get(1)?]))?;
-    let found: Vec<[i64; 2]> = found.collect::<rusqlite::Result<_>>()?;
-    let mut forget_changes = connection.prepare_cached(FORGET_CHANGES)?;
-    let mut forget_transaction = connection.prepare_cached(FORGET_TRANSACTION)?;
-    let mut forget_finished = connection.prepare_cached(FORGET_FINISHED)?;
-    for [at, id] in &found {
-        forget_changes.execute([id])?;
-        forget_transaction.execute([id])?;
-        forget_finished.execute([at, id])?;
-    }
-    Ok(found.len())
-}
-
 /// SQLite's integers are signed; an instant or a number beyond is none that will come.
-fn integer(value: u64) -> i64 {
+pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

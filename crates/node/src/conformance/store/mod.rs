@@ -1,7 +1,7 @@
 //! What every store must do: [`suite`] runs against each adapter. Shows by panicking what one does not.
 mod reads;
 
-use crate::ports::{LoadCursor, SaveError, Store};
+use crate::ports::{LoadCursor, Purged, SaveError, Store};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub async fn suite(mut opens: impl Opens) {
     reads::histories(&opens.fresh().await).await;
     reads::lists_what_has_ended(&opens.fresh().await).await;
     loads_in_slices(&opens.fresh().await).await;
+    reads::loads_past_what_began_again(&opens.fresh().await).await;
     odd_gids(&opens.fresh().await).await;
     large_records(&opens.fresh().await).await;
     purges_in_slices(&opens.fresh().await).await;
@@ -162,7 +163,7 @@ async fn repeated_batches(store: &impl Store) {
     let history = vec![event(Recorded::Phase(Phase::Preparing, None)), decided(), event(Recorded::Finished)];
     assert_eq!(found(store, "order-1").await, Some(Stored { body, history }));
     assert_eq!(load_all(store, 10).await, []);
-    assert_eq!(store.purge(Timestamp(6), 10).await.expect("a purge"), 1);
+    assert_eq!(store.purge(Timestamp(6), 10).await.expect("a purge"), Purged { removed: 1, next: None });
 }
 
 async fn standings_move(store: &impl Store) {
@@ -273,14 +274,19 @@ async fn large_records(store: &impl Store) {
 async fn purges_in_slices(store: &impl Store) {
     let finished = |n: u64| begun(&body(&format!("order-{n}"), b"{}"), Standing::Finished(Timestamp(100 + n)));
     save(store, 1, (0..10).map(finished).chain([begun(&body("open", b"{}"), Standing::Preparing)]).collect()).await;
-    let purge = async |before, most| store.purge(Timestamp(before), most).await.expect("a purge");
-    assert_eq!(purge(100, 10).await, 0, "nothing that ended at that instant or later");
-    assert_eq!(purge(107, 3).await, 3);
+    let purge = async |before, most| {
+        let purged = store.purge(Timestamp(before), most).await.expect("a purge");
+        (purged.removed, purged.next.map(|at| at.0))
+    };
+    assert_eq!(purge(100, 10).await, (0, Some(100)), "nothing that ended at that instant or later");
+    assert_eq!(purge(107, 3).await, (3, Some(103)));
     assert_eq!(found(store, "order-2").await, None, "the oldest first");
     assert!(found(store, "order-3").await.is_some());
-    assert_eq!((purge(107, 3).await, purge(107, 3).await, purge(107, 3).await), (3, 1, 0));
+    assert_eq!(purge(107, 3).await, (3, Some(106)));
+    assert_eq!(purge(107, 3).await, (1, Some(107)));
+    assert_eq!(purge(107, 3).await, (0, Some(107)));
     assert!(found(store, "order-7").await.is_some());
-    assert_eq!(purge(u64::MAX, 100).await, 3);
+    assert_eq!(purge(u64::MAX, 100).await, (3, None));
     assert_eq!(load_all(store, 10).await, [(Standing::Preparing, "open".to_owned())]);
     assert!(found(store, "open").await.is_some());
 }
@@ -325,7 +331,7 @@ async fn keeps_everything<O: Opens>(opens: &mut O) {
     let store = opens.reopen(store).await;
     assert_eq!(load_all(&store, 10).await, [(Standing::Preparing, "open".to_owned())]);
     assert_eq!(found(&store, "open").await.map(|stored| stored.history.len()), Some(1));
-    assert_eq!(store.purge(Timestamp(8), 10).await.expect("a purge"), 1);
+    assert_eq!(store.purge(Timestamp(8), 10).await.expect("a purge").removed, 1);
 
     let other = opens.fresh().await;
     assert_ne!(other.identity().uuid, first.uuid, "another store is another");

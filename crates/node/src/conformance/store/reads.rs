@@ -1,6 +1,6 @@
 //! What is read for people: histories, and what has ended.
 use super::{begun, body, changed, event, save};
-use crate::ports::{EndedCursor, Excerpt, Store};
+use crate::ports::{EndedCursor, Excerpt, LoadCursor, Store};
 use std::collections::BTreeSet;
 use unanim_coordinator::{Record, Standing};
 use unanim_engine::{Gid, HistoryEvent, Recorded, Timestamp};
@@ -77,6 +77,32 @@ pub(super) async fn lists_what_has_ended(store: &impl Store) {
         }
     }
     let place = EndedCursor { at: Timestamp(11), after: Some(Gid::new(&gid(4)).expect("a gid")) };
-    assert_eq!(store.purge(Timestamp(12), 100).await.expect("a purge"), 6);
+    assert_eq!(store.purge(Timestamp(12), 100).await.expect("a purge").removed, 6);
     assert!(store.ended(&place, 10).await.expect("a slice").stored.is_empty(), "all before it is purged");
+}
+
+/// A place that was read last may have ended, been purged and begun again meanwhile: what is behind it comes all the same.
+pub(super) async fn loads_past_what_began_again(store: &impl Store) {
+    let begin = |gid: &str| begun(&body(gid, b"{}"), Standing::Preparing);
+    save(store, 1, ["a", "b", "c", "d"].map(begin).into()).await;
+    let mut cursor = LoadCursor { standing: Standing::Preparing, after: None };
+    let mut loaded = Vec::new();
+    for number in 1.. {
+        let slice = store.load(&cursor, 1).await.expect("a slice");
+        for gid in slice.stored.into_iter().map(|stored| stored.body.gid) {
+            let end = changed(gid.as_str(), 3, &[event(Recorded::Finished)], Standing::Finished(Timestamp(number)));
+            save(store, 2 * number, vec![end]).await;
+            assert_eq!(store.purge(Timestamp(number + 1), 10).await.expect("a purge").removed, 1);
+            if !loaded.contains(&gid) {
+                save(store, 2 * number + 1, vec![begin(gid.as_str())]).await;
+            }
+            loaded.push(gid);
+        }
+        match slice.next {
+            Some(next) if next.standing == Standing::Preparing => cursor = next,
+            Some(_) | None => break,
+        }
+    }
+    let loaded: BTreeSet<_> = loaded.iter().map(Gid::as_str).collect();
+    assert_eq!(loaded, BTreeSet::from(["a", "b", "c", "d"]));
 }
