@@ -1,4 +1,5 @@
-//! For services that use Unanim: a [`Client`] that hands in transactions.
+//! For services that use Unanim: a [`Client`] that hands in transactions, and a [`Participant`] that makes a
+//! [`ResourceManager`] take part in them. The book has a page about both, `docs/sdk.md`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), unanim::Error> {
@@ -10,6 +11,12 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! | feature | |
+//! |---|---|
+//! | `axum` (default) | `Participant::router` |
+//! | `sqlite` | the module `sqlite`: a durable resource manager for work in SQLite |
+//! | `testing` | the module `testing`: a driver for the tests of your own resource manager |
 
 pub mod client;
 pub mod http;
@@ -23,3 +30,17 @@ mod words;
 pub use client::{Branch, Client, Error, Outcome, Submission, Transaction, Wait};
 pub use participant::{Participant, ResourceManager};
 pub use unanim_api::ProblemCode;
+
+/// Compiles what the book shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sdk.md")]
+struct Book;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_book_shows_the_example_that_is_run() {
+        let (book, example) = (include_str!("../../../docs/sdk.md"), include_str!("../examples/seats.rs"));
+        assert!(book.contains(example));
+    }
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::call::Call;
 
-/// The part of a service that can prepare, commit and roll back. It owes what the book calls
-/// [a participant's duties](https://github.com/unanim/unanim/blob/main/docs/two-phase-commit.md#what-a-participant-must-do):
+/// The part of a service that can prepare, commit and roll back. It owes what the book calls a participant's duties
+/// (`docs/two-phase-commit.md`):
 ///
 /// - what it answers is durable before it returns, a yes above all;
 /// - every operation may come more than once, and changes something once;

@@ -19,6 +19,8 @@ use crate::participant::{Ack, Call, Error, InDoubt, Op, ResourceManager, Vote};
 pub use self::accounts::{AMOUNT_MAX, Accounts, Balances, Transfer};
 pub use self::record::states;
 pub use self::work::{Failure, Work};
+/// The version of it that is built in here.
+pub use rusqlite;
 
 const QUEUE_MAX: usize = 4096;
 /// Rows that are forgotten at once.
