@@ -9,6 +9,7 @@ mod branch;
 pub mod canonical;
 pub mod classic;
 mod door;
+mod event;
 pub mod inquiry;
 mod json;
 pub mod names;
@@ -23,7 +24,8 @@ pub use branch::{
     CALL_TIMEOUT_MS, CALL_TIMEOUT_MS_MAX, HEADER_BYTES_MAX, REFUSED_STATUSES, RETRY_MS_MAX, TIMEOUT_MS, TIMEOUT_MS_MAX,
 };
 pub use door::{BadEndpoint, Door};
+pub use event::{event_frame, history_body};
 pub use problem::{FieldError, Problem, ProblemCode};
-pub use time::rfc3339;
-pub use transaction::{outcome_body, transaction_body};
+pub use time::{instant_of, rfc3339};
+pub use transaction::{list_body, outcome_body, transaction_body};
 pub use unanim_engine::Op;

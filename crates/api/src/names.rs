@@ -1,6 +1,6 @@
 //! How the engine's words are written on the wire: one spelling, for the front doors as for the calls to participants.
 use std::borrow::Cow;
-use unanim_engine::{BranchState, Failure, Heuristic, Mode, Op, Outcome, Phase, ReasonCode, ReplyCode};
+use unanim_engine::{BranchState, Failure, Heuristic, Mode, Op, Outcome, Phase, ReasonCode, ReplyCode, Vote};
 
 /// A function from a type to its word, and the list of all its words. No variant can be missing from the list, since
 /// none can be missing from the function.
@@ -16,11 +16,22 @@ macro_rules! words {
         #[doc = concat!("All words of [`", stringify!($name), "`].")]
         pub const $all: &[&str] = &[$($word),+];
     };
+    ($(#[$doc:meta])* $name:ident, $all:ident, $back:ident, $type:ty, { $($variant:path => $word:literal,)+ }) => {
+        words! { $(#[$doc])* $name, $all, $type, { $($variant => $word,)+ } }
+
+        #[doc = concat!("What [`", stringify!($name), "`] has this word for.")]
+        pub fn $back(word: &str) -> Option<$type> {
+            match word {
+                $($word => Some($variant),)+
+                _ => None,
+            }
+        }
+    };
 }
 
 words! {
     /// `Unanim-Op`, and the keys of `endpoints`.
-    op_name, OPS, Op, {
+    op_name, OPS, op_of, Op, {
         Op::Prepare => "prepare",
         Op::Commit => "commit",
         Op::Rollback => "rollback",
@@ -28,26 +39,16 @@ words! {
     }
 }
 
-/// The operation of this name.
-pub fn op_of(name: &str) -> Option<Op> {
-    [Op::Prepare, Op::Commit, Op::Rollback, Op::CommitOnePhase].into_iter().find(|op| op_name(*op) == name)
-}
-
 words! {
     /// `Unanim-Mode`, and `mode`.
-    mode_name, MODES, Mode, {
+    mode_name, MODES, mode_of, Mode, {
         Mode::TwoPhase => "two_phase",
     }
 }
 
-/// The mode of this name.
-pub fn mode_of(name: &str) -> Option<Mode> {
-    [Mode::TwoPhase].into_iter().find(|mode| mode_name(*mode) == name)
-}
-
 words! {
     /// `phase`.
-    phase_name, PHASES, Phase, {
+    phase_name, PHASES, phase_of, Phase, {
         Phase::Active => "active",
         Phase::Preparing => "preparing",
         Phase::Committing => "committing",
@@ -75,6 +76,15 @@ words! {
         BranchState::ReadOnly => "read_only",
         BranchState::Refused => "refused",
         BranchState::Done => "done",
+    }
+}
+
+words! {
+    /// `vote` of an event.
+    vote_name, VOTES, Vote, {
+        Vote::Yes => "yes",
+        Vote::ReadOnly => "read_only",
+        Vote::Refused => "refused",
     }
 }
 

@@ -45,6 +45,8 @@ pub enum ProblemCode {
     WrongCoordinator,
     /// The bound on open transactions, or on their bytes, is reached.
     TooManyOpen,
+    /// The bound on streams of events is reached.
+    TooManyStreams,
     /// Open transactions are still being read.
     Loading,
     /// New transactions are refused until there is room on the disk.
@@ -57,7 +59,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// All of them, in the order of their statuses.
-    pub const ALL: [ProblemCode; 20] = [
+    pub const ALL: [ProblemCode; 21] = [
         ProblemCode::MalformedJson,
         ProblemCode::InvalidRequest,
         ProblemCode::Unauthenticated,
@@ -74,6 +76,7 @@ impl ProblemCode {
         ProblemCode::UnsupportedMediaType,
         ProblemCode::WrongCoordinator,
         ProblemCode::TooManyOpen,
+        ProblemCode::TooManyStreams,
         ProblemCode::Loading,
         ProblemCode::DiskFull,
         ProblemCode::Draining,
@@ -106,6 +109,7 @@ impl ProblemCode {
             ProblemCode::UnsupportedMediaType => (415, "unsupported_media_type", "The body must be application/json"),
             ProblemCode::WrongCoordinator => (421, "wrong_coordinator", "Another coordinator's store made this call"),
             ProblemCode::TooManyOpen => (429, "too_many_open", "Too many transactions are open"),
+            ProblemCode::TooManyStreams => (429, "too_many_streams", "Too many streams of events are open"),
             ProblemCode::Loading => (503, "loading", "Open transactions are still being loaded"),
             ProblemCode::DiskFull => (503, "disk_full", "The disk is full: new transactions are refused"),
             ProblemCode::Draining => (503, "draining", "The coordinator is about to stop"),

@@ -11,9 +11,32 @@ pub fn rfc3339(at: Timestamp) -> String {
     PRINTER.timestamp_to_string(&at)
 }
 
+/// The instant of an RFC 3339 text with any offset, down to the millisecond; none before 1970.
+pub fn instant_of(text: &str) -> Option<Timestamp> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(at.as_millisecond()).ok().map(Timestamp)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instants_are_read_with_any_offset() {
+        for (text, at) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2026-11-21T12:32:38.120+01:00", Some(1_795_260_758_120)),
+            ("2026-11-21T11:32:38.1209Z", Some(1_795_260_758_120)),
+            ("1969-12-31T23:59:59Z", None),
+            ("2026-11-21", None),
+            ("2026-11-21T11:32:38", None),
+            ("2026-11-21T11:32:38 01:00", None),
+            ("now", None),
+            ("", None),
+        ] {
+            assert_eq!(instant_of(text), at.map(Timestamp), "{text}");
+        }
+    }
 
     #[test]
     fn is_utc_to_the_millisecond() {

@@ -9,16 +9,16 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use std::borrow::Cow;
-use unanim_coordinator::{BranchView, View};
+use unanim_coordinator::{BranchView, ReasonView, View};
 use unanim_engine::{BranchId, Gid, Outcome};
 
 /// Bytes of the answer that one branch takes, about.
 const BRANCH_BYTES: usize = 256;
 
-/// A transaction.
+/// A transaction without its branches.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Transaction")]
-pub(crate) struct Body<'a> {
+#[schemars(rename = "TransactionSummary")]
+pub(crate) struct Summary<'a> {
     /// Its name.
     #[schemars(schema_with = "schema::gid")]
     gid: &'a str,
@@ -52,15 +52,33 @@ pub(crate) struct Body<'a> {
     finished_at: Option<String>,
     /// The number of its last durable event.
     seq: u64,
+}
+
+/// A transaction.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Transaction")]
+pub(crate) struct Body<'a> {
+    #[serde(flatten)]
+    summary: Summary<'a>,
     /// Its branches, in the order in which they joined.
     #[serde(serialize_with = "branches")]
     #[schemars(with = "Vec<Branch<'a>>")]
     branches: &'a [BranchView],
 }
 
+/// A page of transactions.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Transactions")]
+pub(crate) struct List<'a> {
+    /// Open ones in the order of their begins, then those that have ended, the last one first.
+    transactions: Vec<Summary<'a>>,
+    /// Asks for the next page, which may be short, or empty, and not the last one; null on the last one.
+    next_cursor: Option<String>,
+}
+
 /// Why a transaction aborted.
 #[derive(Serialize, JsonSchema)]
-struct Reason<'a> {
+pub(crate) struct Reason<'a> {
     /// What kind.
     #[schemars(schema_with = "reasons")]
     code: &'static str,
@@ -167,18 +185,33 @@ fn branches<S: Serializer>(branches: &&[BranchView], to: S) -> Result<S::Ok, S::
     list.end()
 }
 
+pub(crate) fn reason(of: &ReasonView) -> Reason<'_> {
+    Reason {
+        code: reason_name(of.code),
+        branch: of.branch.as_ref().map(BranchId::as_str),
+        detail: of.detail.as_deref(),
+    }
+}
+
 /// `GET /v1/transactions/{gid}`, and what every change answers.
 pub fn transaction_body(view: &View) -> Vec<u8> {
-    let body = Body {
+    let body = Body { summary: summary(view), branches: &view.branches };
+    written(&body, 512 + BRANCH_BYTES * view.branches.len())
+}
+
+/// `GET /v1/transactions`; the cursor asks for what follows.
+pub fn list_body(views: &[View], next_cursor: Option<String>) -> Vec<u8> {
+    let list = List { transactions: views.iter().map(summary).collect(), next_cursor };
+    written(&list, 64 + 512 * views.len())
+}
+
+fn summary(view: &View) -> Summary<'_> {
+    Summary {
         gid: view.gid.as_str(),
         mode: mode_name(view.mode),
         phase: phase_name(view.phase),
         outcome: outcome_name(view.outcome),
-        reason: view.reason.as_ref().map(|r| Reason {
-            code: reason_name(r.code),
-            branch: r.branch.as_ref().map(BranchId::as_str),
-            detail: r.detail.as_deref(),
-        }),
+        reason: view.reason.as_ref().map(reason),
         stuck: view.stuck,
         heuristic: view.heuristic.map(heuristic_name),
         created_at: rfc3339(view.created_at),
@@ -186,9 +219,7 @@ pub fn transaction_body(view: &View) -> Vec<u8> {
         decided_at: view.decided_at.map(rfc3339),
         finished_at: view.finished_at.map(rfc3339),
         seq: view.seq,
-        branches: &view.branches,
-    };
-    written(&body, 512 + BRANCH_BYTES * view.branches.len())
+    }
 }
 
 /// `GET /v1/transactions/{gid}/outcome`.
@@ -209,7 +240,6 @@ pub(crate) fn written(body: &impl Serialize, bytes: usize) -> Vec<u8> {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
-    use unanim_coordinator::ReasonView;
     use unanim_engine::{
         BranchState, Failure, LastReply, Mode, Op, Participant, Phase, ReasonCode, ReplyCode, Timestamp,
     };

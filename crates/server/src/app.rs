@@ -14,6 +14,8 @@ use unanim_node::Handle;
 
 /// Endpoints that are known to be allowed: the same ones come with every transaction.
 const ENDPOINTS_MAX: usize = 2_048;
+/// Streams of events at most, however many connections there may be.
+const STREAMS_MAX: usize = 10_000;
 
 /// What the front doors share.
 pub(crate) struct App {
@@ -73,6 +75,11 @@ impl App {
             }
         })?;
         Participant::new(&endpoint.participant()).map_err(|why| BadEndpoint::Invalid(why.to_string()))
+    }
+
+    /// Streams of events that there may be: other requests keep half of the connections.
+    pub(crate) fn streams_max(&self) -> usize {
+        STREAMS_MAX.min(self.metrics.connections_max.get() / 2)
     }
 
     /// Judges a v1 body.

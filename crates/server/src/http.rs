@@ -1,15 +1,19 @@
 //! Requests taken apart and replies put together; nothing here knows what they are about.
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName,
-    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPECT, HeaderMap,
+    HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use unanim_api::openapi::Parameter;
 use unanim_api::{Problem, ProblemCode};
@@ -34,11 +38,47 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     (REFERRER_POLICY, "no-referrer"),
 ];
 
+/// What is in between must not keep a stream, nor keep it back.
+const STREAM_HEADERS: [(HeaderName, &str); 2] =
+    [(CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")];
+
+/// What an answer holds.
+pub(crate) enum Content {
+    Whole(Full<Bytes>),
+    Pieces(mpsc::Receiver<Bytes>),
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Content::Whole(body) => Pin::new(body).poll_frame(cx),
+            Content::Pieces(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(|p| Ok(Frame::data(p)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Content::Whole(body) => body.is_end_stream(),
+            Content::Pieces(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Content::Whole(body) => body.size_hint(),
+            Content::Pieces(_) => SizeHint::default(),
+        }
+    }
+}
+
 /// An answer, and what the log says of it.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    content_type: HeaderValue,
-    body: Bytes,
+    content_type: Option<HeaderValue>,
+    body: Content,
     location: Option<HeaderValue>,
     retry_after: Option<u32>,
     allow: Option<HeaderValue>,
@@ -52,11 +92,10 @@ pub(crate) struct Reply {
 
 impl Reply {
     fn new(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Reply {
-        let body = body.into();
         Reply {
             status,
-            content_type,
-            body,
+            content_type: Some(content_type),
+            body: Content::Whole(Full::new(body.into())),
             location: None,
             retry_after: None,
             allow: None,
@@ -75,6 +114,17 @@ impl Reply {
     /// Text of some other type.
     pub(crate) fn text(content_type: &'static str, body: String) -> Reply {
         Reply::new(StatusCode::OK, HeaderValue::from_static(content_type), body)
+    }
+
+    /// An answer that goes on for as long as somebody sends pieces of it.
+    pub(crate) fn stream(content_type: &'static str, pieces: mpsc::Receiver<Bytes>) -> Reply {
+        let reply = Reply::new(StatusCode::OK, HeaderValue::from_static(content_type), Bytes::new());
+        Reply { body: Content::Pieces(pieces), ..reply }
+    }
+
+    /// There is nothing, and that is all.
+    pub(crate) fn nothing() -> Reply {
+        Reply { content_type: None, ..Reply::new(StatusCode::NO_CONTENT, JSON, Bytes::new()) }
     }
 
     /// A page of the server's own, or a part of one.
@@ -115,11 +165,19 @@ impl Reply {
         Reply { retry_after: Some(seconds), ..self }
     }
 
-    pub(crate) fn response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(self.body));
+    pub(crate) fn response(self) -> Response<Content> {
+        let is_stream = matches!(self.body, Content::Pieces(_));
+        let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, self.content_type);
+        if let Some(content_type) = self.content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        if is_stream {
+            for (name, value) in STREAM_HEADERS {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
         if let Some(location) = self.location {
             headers.insert(LOCATION, location);
         }

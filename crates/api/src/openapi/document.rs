@@ -1,5 +1,6 @@
 //! Puts the document together.
-use super::operations::{Answer, Body, Content, OPERATIONS, Operation};
+use super::operations::{Answer, Body, Content, Operation, operations};
+use crate::event;
 use crate::problem::{self, ProblemCode};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -43,11 +44,13 @@ pub fn document(version: &str, base: &str) -> Value {
     let mut asked = settings(SchemaSettings::draft2020_12().for_deserialize()).into_generator();
     let mut answered = settings(SchemaSettings::draft2020_12().for_serialize()).into_generator();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    for operation in OPERATIONS {
+    for operation in operations() {
         let described = described(operation, &mut asked, &mut answered);
         paths.entry(operation.path).or_default().insert(operation.method.to_lowercase(), described);
     }
     let problem = answered.subschema_for::<problem::Body<'_>>();
+    // What streams consist of is in no JSON body.
+    answered.subschema_for::<event::Event<'_>>();
     let mut schemas = asked.take_definitions(true);
     schemas.extend(answered.take_definitions(true));
     json!({
@@ -117,6 +120,7 @@ fn good(answer: &Answer, answered: &mut SchemaGenerator) -> Value {
     let content = match answer.content {
         Content::Json(schema) => json!({ "application/json": { "schema": schema(answered) } }),
         Content::Other(kind) => json!({ kind: { "schema": { "type": "string" } } }),
+        Content::None => return json!({ "description": answer.about }),
     };
     json!({ "description": answer.about, "content": content })
 }
@@ -142,7 +146,7 @@ mod tests {
     #[test]
     fn every_operation_and_every_code_is_in_it() {
         let document = document("1.2.3", "/base");
-        for operation in OPERATIONS {
+        for operation in operations() {
             let described = &document["paths"][operation.path][operation.method.to_lowercase()];
             assert_eq!(described["operationId"], operation.id);
             let responses = described["responses"].to_string();
@@ -161,8 +165,8 @@ mod tests {
     #[test]
     fn names_and_references_hold() {
         let document = document("1.2.3", "");
-        let ids: BTreeSet<_> = OPERATIONS.iter().map(|operation| operation.id).collect();
-        assert_eq!(ids.len(), OPERATIONS.len());
+        let ids: BTreeSet<_> = operations().map(|operation| operation.id).collect();
+        assert_eq!(ids.len(), operations().count());
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
             at(&document, reference);

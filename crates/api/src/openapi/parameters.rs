@@ -1,4 +1,5 @@
 //! The words of queries: the front door reads them by these lists, and the document shows them.
+use crate::names::{MODES, OUTCOMES, PHASES};
 use serde_json::{Value, json};
 
 /// One word of a query.
@@ -15,6 +16,7 @@ pub struct Parameter {
 pub(crate) enum Kind {
     Text,
     Choice(&'static [&'static str]),
+    Instant,
     Number { min: u64, max: Option<u64> },
 }
 
@@ -24,6 +26,7 @@ impl Parameter {
         let schema = match self.kind {
             Kind::Text => json!({ "type": "string" }),
             Kind::Choice(words) => json!({ "type": "string", "enum": words }),
+            Kind::Instant => json!({ "type": "string", "format": "date-time" }),
             Kind::Number { min, max: None } => json!({ "type": "integer", "minimum": min }),
             Kind::Number { min, max: Some(max) } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         };
@@ -54,4 +57,49 @@ pub const INQUIRY: &[Parameter] = &[
         about: "The store whose coordinator called it; needed with a branch.",
     },
     Parameter { name: "key", kind: Kind::Text, about: "Stands in for a token; comes with every call." },
+];
+
+/// Entries of a page unless a request says otherwise.
+pub const PAGE_DEFAULT: usize = 100;
+/// Entries of a page at most.
+pub const PAGE_MAX: usize = 1_000;
+
+const LIMIT: Parameter = Parameter {
+    name: "limit",
+    kind: Kind::Number { min: 1, max: Some(PAGE_MAX as u64) },
+    about: "How many at most; 100 unless given.",
+};
+const CURSOR: Parameter =
+    Parameter { name: "cursor", kind: Kind::Text, about: "Where to go on: the `next_cursor` of the page before." };
+
+/// A page of something.
+pub const PAGE: &[Parameter] = &[LIMIT, CURSOR];
+
+/// Which transactions a list has.
+pub const LIST: &[Parameter] = &[
+    Parameter { name: "phase", kind: Kind::Choice(PHASES), about: "Those that stand here." },
+    Parameter { name: "mode", kind: Kind::Choice(MODES), about: "Those of this protocol." },
+    Parameter {
+        name: "participant",
+        kind: Kind::Text,
+        about: "Those with a branch of this participant: `scheme://host:port`.",
+    },
+    Parameter {
+        name: "stuck",
+        kind: Kind::Choice(&["true", "false"]),
+        about: "Those that are, or are not, in one phase for too long.",
+    },
+    Parameter { name: "outcome", kind: Kind::Choice(OUTCOMES), about: "Those that end like this." },
+    Parameter {
+        name: "since_at",
+        kind: Kind::Instant,
+        about: "Those that began at this instant or later; of those that have ended, ended.",
+    },
+    Parameter {
+        name: "until_at",
+        kind: Kind::Instant,
+        about: "Those that began at this instant or before; of those that have ended, ended.",
+    },
+    LIMIT,
+    CURSOR,
 ];

@@ -9,18 +9,18 @@ mod wait;
 
 use crate::app::App;
 use crate::gate::{Pass, Ward};
-use crate::http::Reply;
+use crate::http::{Content, Reply};
 use crate::telemetry::metrics::Door;
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 use route::Route;
+use std::rc::Rc;
 use std::time::Instant;
 use unanim_api::openapi::methods;
 use unanim_api::{Problem, ProblemCode};
 
 /// Answers one request, whatever it is.
-pub(crate) async fn answer(app: &App, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub(crate) async fn answer(app: &Rc<App>, request: Request<Incoming>) -> Response<Content> {
     let started = Instant::now();
     let method = request.method().clone();
     let uri = request.uri().clone();
@@ -33,7 +33,7 @@ pub(crate) async fn answer(app: &App, request: Request<Incoming>) -> Response<Fu
     reply.response()
 }
 
-async fn passed(app: &App, route: Route, request: Request<Incoming>) -> Result<Reply, Problem> {
+async fn passed(app: &Rc<App>, route: Route, request: Request<Incoming>) -> Result<Reply, Problem> {
     // Of an answer to HEAD, hyper leaves the body out.
     let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
     let key_holds = match &route {
@@ -64,12 +64,16 @@ async fn passed(app: &App, route: Route, request: Request<Incoming>) -> Result<R
         Route::Reference => Ok(docs::reference(app)),
         Route::Style => Ok(docs::style()),
         Route::Page(page) => Ok(docs::page(app, page)),
+        Route::Transactions if method == Method::GET => v1::list::list(app, request.uri().query()).await,
         Route::Transactions => v1::submit::submit(app, request).await,
         Route::Transaction(gid) => v1::read::read(app, gid, request.uri().query()).await,
         Route::Outcome(gid) => v1::inquiry::outcome(app, gid, request.uri().query()).await,
         Route::Branches(gid) => v1::change::add(app, gid, request).await,
         Route::Commit(gid) => v1::change::commit(app, gid, request).await,
         Route::Rollback(gid) => v1::change::rollback(app, gid, request).await,
+        Route::Retry(gid) => v1::change::retry(app, gid, request).await,
+        Route::History(gid) => v1::history::history(app, gid, request.uri().query()).await,
+        Route::Events(gid) => v1::events::events(app, gid, &request).await,
         Route::ClassicBegin => classic::begin(app, request).await,
         Route::ClassicRead(gid) => classic::read(app, gid).await,
         Route::ClassicPrepare(gid) => classic::prepare(app, gid, request).await,

@@ -6,8 +6,17 @@ use unanim_engine::{BranchId, Gid};
 
 /// The problem that a refusal is; `place` says where in the request a branch is.
 pub(super) fn problem(gid: &Gid, refusal: Refusal, place: impl Fn(&BranchId) -> String) -> Problem {
+    explained(refusal, place).about(gid)
+}
+
+/// The same, of what is about no transaction in particular.
+pub(super) fn problem_of(refusal: Refusal) -> Problem {
+    explained(refusal, |_| String::new())
+}
+
+fn explained(refusal: Refusal, place: impl Fn(&BranchId) -> String) -> Problem {
     let of = |code, detail: &'static str| Problem::new(code, detail);
-    let problem = match refusal {
+    match refusal {
         Refusal::GidConflict => of(ProblemCode::GidConflict, "this gid was begun with another body"),
         Refusal::BranchConflict(id) => Problem::of_field(
             ProblemCode::BranchConflict,
@@ -51,6 +60,5 @@ pub(super) fn problem(gid: &Gid, refusal: Refusal, place: impl Fn(&BranchId) -> 
         Refusal::Unavailable => {
             of(ProblemCode::Unavailable, "nobody knows whether the request was carried out: send it again as it is")
         }
-    };
-    problem.about(gid)
+    }
 }

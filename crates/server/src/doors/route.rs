@@ -20,6 +20,9 @@ pub(super) enum Route {
     Branches(Gid),
     Commit(Gid),
     Rollback(Gid),
+    Retry(Gid),
+    History(Gid),
+    Events(Gid),
     ClassicBegin,
     ClassicRead(Gid),
     ClassicPrepare(Gid),
@@ -66,6 +69,9 @@ impl Route {
             | Route::Branches(_)
             | Route::Commit(_)
             | Route::Rollback(_)
+            | Route::Retry(_)
+            | Route::History(_)
+            | Route::Events(_)
             | Route::Later => Door::V1,
             Route::ClassicBegin
             | Route::ClassicRead(_)
@@ -86,6 +92,7 @@ impl Route {
             | Route::ClassicRollback(gid) => Some(gid),
             Route::Live | Route::Ready | Route::Metrics | Route::Transactions | Route::Transaction(_) => None,
             Route::Outcome(_) | Route::Branches(_) | Route::Commit(_) | Route::Rollback(_) => None,
+            Route::Retry(_) | Route::History(_) | Route::Events(_) => None,
             Route::OpenApi | Route::Reference | Route::Style | Route::Page(_) => None,
             Route::ClassicBegin | Route::BadName(_) | Route::Later | Route::Nowhere => None,
         }
@@ -108,6 +115,9 @@ impl Route {
             Route::Branches(_) => "/v1/transactions/{gid}/branches",
             Route::Commit(_) => "/v1/transactions/{gid}/commit",
             Route::Rollback(_) => "/v1/transactions/{gid}/rollback",
+            Route::Retry(_) => "/v1/transactions/{gid}/retry",
+            Route::History(_) => "/v1/transactions/{gid}/history",
+            Route::Events(_) => "/v1/transactions/{gid}/events",
             Route::ClassicBegin => "/transaction",
             Route::ClassicRead(_) => "/transaction/{gid}",
             Route::ClassicPrepare(_) => "/transaction/{gid}/prepare",
@@ -143,7 +153,9 @@ fn v1(gid: Gid, verb: Option<&str>) -> Route {
         Some("branches") => Route::Branches(gid),
         Some("commit") => Route::Commit(gid),
         Some("rollback") => Route::Rollback(gid),
-        Some("history" | "events" | "retry") => Route::Later,
+        Some("retry") => Route::Retry(gid),
+        Some("history") => Route::History(gid),
+        Some("events") => Route::Events(gid),
         Some(verb) if verb.starts_with("branches/") && verb.ends_with("/resolve") => Route::Later,
         Some(_) => Route::Nowhere,
     }
@@ -162,7 +174,7 @@ fn classic(gid: Gid, verb: Option<&str>) -> Route {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unanim_api::openapi::OPERATIONS;
+    use unanim_api::openapi::operations;
 
     fn gid(name: &str) -> Gid {
         Gid::new(name).expect("a name")
@@ -181,7 +193,9 @@ mod tests {
             ("/v1/transactions/%25zz", Route::Transaction(gid("%zz"))),
             ("/transaction", Route::ClassicBegin),
             ("/transaction/%F0%9F%A6%80/prepare", Route::ClassicPrepare(gid("🦀"))),
-            ("/v1/transactions/g/history", Route::Later),
+            ("/v1/transactions/g/history", Route::History(gid("g"))),
+            ("/v1/transactions/g/events", Route::Events(gid("g"))),
+            ("/v1/transactions/g/retry", Route::Retry(gid("g"))),
             ("/v1/transactions/g/branches/x/resolve", Route::Later),
         ] {
             assert_eq!(Route::of(path), route, "{path}");
@@ -190,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_operation_of_the_table_is_served_at_its_path() {
-        for operation in OPERATIONS {
+        for operation in operations() {
             let path = operation.path.replace("{gid}", "g").replace("{code}", "closed").replace("{page}", "security");
             assert_eq!(Route::of(&path).path(), Some(operation.path), "{path}");
         }

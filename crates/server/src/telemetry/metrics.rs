@@ -41,6 +41,8 @@ pub(crate) struct Metrics {
     durations: [Histogram; Door::ALL.len()],
     pub(crate) connections: Cell<usize>,
     pub(crate) connections_max: Cell<usize>,
+    /// Streams of events that are open.
+    pub(crate) streams: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -137,6 +139,7 @@ impl Metrics {
             "Connections from clients at most.",
             self.connections_max.get(),
         );
+        page.one("unanim_http_event_streams", "gauge", "Streams of events that are open.", self.streams.get());
     }
 }
 

@@ -158,7 +158,7 @@ mod tests {
     fn everything_of_the_document_is_on_the_page() {
         let document = openapi::document("1.2.3", "");
         let page = rendered(&document);
-        for operation in openapi::OPERATIONS {
+        for operation in openapi::operations() {
             assert!(page.contains(&format!("<code>{}</code></h3>", operation.path)), "{}", operation.path);
         }
         for (name, schema) in object(&document["components"]["schemas"]).into_iter().flatten() {

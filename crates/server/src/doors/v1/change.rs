@@ -1,14 +1,14 @@
-//! `POST /v1/transactions/{gid}/branches`, `…/commit`, `…/rollback`.
+//! `POST /v1/transactions/{gid}/branches`, `…/commit`, `…/rollback`, `…/retry`.
 use super::{Patience, check_content_type, transaction};
 use crate::app::App;
 use crate::doors::refusal::problem;
 use crate::doors::wait::{ask, ask_within};
-use crate::http::{Reply, read_body, traceparent};
-use hyper::Request as HttpRequest;
-use hyper::body::{Bytes, Incoming};
+use crate::http::{Query, Reply, read_body, traceparent};
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Request as HttpRequest};
 use std::sync::Arc;
 use unanim_api::{Problem, branches, nothing};
-use unanim_coordinator::{Answer, Request, View};
+use unanim_coordinator::{Answer, Request, View, Wait};
 use unanim_engine::{BranchId, Decision, Gid};
 
 pub(in crate::doors) async fn add(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
@@ -50,17 +50,31 @@ async fn decide(
 ) -> Result<(Arc<View>, Patience), Problem> {
     let (head, body) = request.into_parts();
     let patience = Patience::of(head.uri.query())?;
-    let body: Bytes = read_body(&head.headers, body).await?;
-    if !body.is_empty() {
-        check_content_type(&head.headers)?;
-    }
-    nothing(&body)?;
+    read_nothing(&head.headers, body).await?;
     let wish = Request::Decide { decision, branches: Vec::new(), timeout_ms: None, wait: patience.wait };
     let answer = match patience.wait {
         Some(_) => ask_within(app, gid, wish, Some(patience.limit)).await,
         None => ask(app, gid, wish).await,
     };
     Ok((viewed(gid, answer, |_| String::new())?, patience))
+}
+
+/// Whatever waits for its next call is called now.
+pub(in crate::doors) async fn retry(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
+    let (head, body) = request.into_parts();
+    Query::parse(head.uri.query(), &[])?;
+    read_nothing(&head.headers, body).await?;
+    let view = viewed(&gid, ask(app, &gid, Request::Retry).await, |_| String::new())?;
+    Ok(transaction(app, &view, Some(Wait::Finished)))
+}
+
+/// A body that says nothing more than the path does.
+async fn read_nothing(headers: &HeaderMap, body: Incoming) -> Result<(), Problem> {
+    let body = read_body(headers, body).await?;
+    if !body.is_empty() {
+        check_content_type(headers)?;
+    }
+    nothing(&body)
 }
 
 fn viewed(gid: &Gid, answer: Answer, place: impl Fn(&BranchId) -> String) -> Result<Arc<View>, Problem> {

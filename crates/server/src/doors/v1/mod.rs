@@ -1,6 +1,9 @@
 //! The v1 front door (wire/v1.md): one file for each kind of call.
 pub(super) mod change;
+pub(super) mod events;
+pub(super) mod history;
 pub(super) mod inquiry;
+pub(super) mod list;
 pub(super) mod read;
 pub(super) mod submit;
 
@@ -10,7 +13,7 @@ use crate::http::{Query, Reply, header};
 use hyper::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::Duration;
-use unanim_api::openapi::PATIENCE;
+use unanim_api::openapi::{PAGE_DEFAULT, PAGE_MAX, PATIENCE};
 use unanim_api::{Problem, ProblemCode, transaction_body};
 use unanim_coordinator::{View, Wait};
 
@@ -56,6 +59,17 @@ fn transaction(app: &App, view: &View, wait: Option<Wait>) -> Reply {
     let status = if done { StatusCode::OK } else { StatusCode::ACCEPTED };
     let location = format!("{}/v1/transactions/{}", app.base, utf8_percent_encode(view.gid.as_str(), RESERVED));
     Reply::json(status, transaction_body(view)).located(&location).about(view.gid.clone())
+}
+
+/// How many entries a page may have.
+fn limit(query: &Query<'_>) -> Result<usize, Problem> {
+    let Some(text) = query.get("limit") else { return Ok(PAGE_DEFAULT) };
+    let number =
+        text.parse().ok().filter(|limit| text.bytes().all(|b| b.is_ascii_digit()) && (1..=PAGE_MAX).contains(limit));
+    number.ok_or_else(|| {
+        let detail = format!("is no number from 1 to {PAGE_MAX}");
+        Problem::of_field(ProblemCode::InvalidRequest, "?limit", "out_of_range", detail)
+    })
 }
 
 /// A body with something in it must be called JSON.
