@@ -177,6 +177,8 @@ def test_in_bulk_one_failure_does_not_stop_the_others(fake):
     assert {(method, path) for method, path, *_ in server.requests} == {("POST", f"/v1/transactions/{gid}/rollback") for gid in [*gids, "bad"]}
     code, out, err = server.tx("rollback", "one")
     assert (code, out, err) == (0, "one aborted (aborting): the client wished it\n", "")
+    code, out, err = server.tx("rollback", "one", "bad", "two", "--json")
+    assert code == 1 and sorted(json.loads(line)["gid"] for line in out.splitlines()) == ["one", "two"] and "bad" in err
 
 
 def test_retry_finds_what_is_open(fake):

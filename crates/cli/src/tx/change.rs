@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use tokio::task::JoinSet;
 
 use super::list::{self, Pages};
@@ -38,6 +37,9 @@ pub(super) struct RetryArgs {
     stuck: bool,
     #[command(flatten)]
     server: ServerArgs,
+    /// Print the server's answers as they are, a JSON object per line, and no summary
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -52,6 +54,9 @@ pub(super) struct RollbackArgs {
     gids: Vec<String>,
     #[command(flatten)]
     server: ServerArgs,
+    /// Print the server's answers as they are, a JSON object per line, and no summary
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(clap::Args, Debug)]
@@ -69,6 +74,9 @@ pub(super) struct ForgetArgs {
     gids: Vec<String>,
     #[command(flatten)]
     server: ServerArgs,
+    /// Print the server's answers as they are, a JSON object per line, and no summary
+    #[arg(long)]
+    json: bool,
 }
 
 /// What is asked of each.
@@ -85,15 +93,15 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
         true => open(&coordinator, args.participant, args.stuck).await?,
         false => args.gids,
     };
-    all(&coordinator, Change::Retry, gids).await
+    all(&coordinator, Change::Retry, gids, args.json).await
 }
 
 pub(super) async fn rollback(args: RollbackArgs) -> anyhow::Result<ExitCode> {
-    all(&connect(&args.server)?, Change::Rollback, args.gids).await
+    all(&connect(&args.server)?, Change::Rollback, args.gids, args.json).await
 }
 
 pub(super) async fn forget(args: ForgetArgs) -> anyhow::Result<ExitCode> {
-    all(&connect(&args.server)?, Change::Forget, args.gids).await
+    all(&connect(&args.server)?, Change::Forget, args.gids, args.json).await
 }
 
 /// The gids of the open ones; all of them, before the first is touched.
@@ -121,11 +129,10 @@ async fn open(coordinator: &Coordinator, participant: Option<String>, stuck: boo
 }
 
 /// A line for each, a summary when there are several, and on after one that failed.
-async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>) -> anyhow::Result<ExitCode> {
+async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>, json: bool) -> anyhow::Result<ExitCode> {
     let total = gids.len();
-    if total == 0 {
+    if total == 0 && !json {
         output::print("no transactions\n")?;
-        return Ok(ExitCode::SUCCESS);
     }
     let mut progress = Progress::new(total);
     let mut failed = 0;
@@ -137,7 +144,7 @@ async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>) -> an
         {
             let coordinator = coordinator.clone();
             under_way.spawn(async move {
-                let changed = change.ask(&coordinator, &gid).await;
+                let changed = change.ask(&coordinator, &gid, json).await;
                 (gid, changed)
             });
         }
@@ -152,7 +159,7 @@ async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>) -> an
             }
         }
     }
-    if total > 1 {
+    if total > 1 && !json {
         output::print(&format!("{} {}, {failed} failed\n", total - failed, change.done()))?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -160,20 +167,18 @@ async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>) -> an
 
 impl Change {
     /// What it came to, in a line.
-    async fn ask(self, coordinator: &Coordinator, gid: &str) -> anyhow::Result<String> {
+    async fn ask(self, coordinator: &Coordinator, gid: &str, json: bool) -> anyhow::Result<String> {
+        let answer = match self {
+            Change::Retry => coordinator.retry(gid).await?,
+            Change::Rollback => coordinator.rollback(gid).await?,
+            Change::Forget => coordinator.forget(gid).await?,
+        };
         match self {
-            Change::Retry => Ok(show::headline(&coordinator.retry(gid).await?.parse()?)),
-            Change::Rollback => {
-                let transaction = coordinator.rollback(gid).await?.parse()?;
-                if transaction.outcome == "committed" {
-                    bail!("it is committed");
-                }
-                Ok(show::headline(&transaction))
-            }
-            Change::Forget => {
-                coordinator.forget(gid).await?;
-                Ok(format!("{} forgotten", printable(gid)))
-            }
+            // There is nothing left to show.
+            Change::Forget if json => Ok(serde_json::json!({"gid": gid}).to_string()),
+            Change::Forget => Ok(format!("{} forgotten", printable(gid))),
+            Change::Retry | Change::Rollback if json => Ok(answer.text().trim_end().to_owned()),
+            Change::Retry | Change::Rollback => Ok(show::headline(&answer.parse()?)),
         }
     }
 

@@ -78,7 +78,7 @@ pub(super) async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
     if !args.json {
         output::print(&match rows.is_empty() {
             true => "no transactions\n".to_owned(),
-            false => format!("{}\n", table(["gid", "phase", "outcome", "created", "ended", "remarks"], rows)),
+            false => format!("{}\n", table(["gid", "phase", "created", "ended", "remarks"], rows)),
         })?;
     }
     if pages.are_more {
@@ -126,7 +126,7 @@ pub(super) fn parsed(item: &RawValue) -> anyhow::Result<Transaction> {
     serde_json::from_str(item.get()).context("the list holds something that is no transaction")
 }
 
-fn row(transaction: &Transaction, now: Timestamp) -> [String; 6] {
+fn row(transaction: &Transaction, now: Timestamp) -> [String; 5] {
     let ago = |at: &Option<String>| at.as_ref().map(|at| relative(at, now)).unwrap_or_default();
     let remarks = [
         transaction.stuck.then(|| "STUCK".to_owned()),
@@ -136,7 +136,6 @@ fn row(transaction: &Transaction, now: Timestamp) -> [String; 6] {
     [
         printable(&transaction.gid),
         transaction.phase.clone(),
-        transaction.outcome.clone(),
         ago(&transaction.created_at),
         ago(&transaction.finished_at),
         remarks.into_iter().flatten().collect::<Vec<_>>().join(", "),
@@ -207,8 +206,7 @@ mod tests {
         }))
         .unwrap();
         let now = "2026-11-21T12:00:00Z".parse().unwrap();
-        let expected =
-            ["order-17", "aborting", "aborted", "2m ago", "", "STUCK, HEURISTIC: mixed, the deadline passed"];
+        let expected = ["order-17", "aborting", "2m ago", "", "STUCK, HEURISTIC: mixed, the deadline passed"];
         assert_eq!(row(&transaction, now), expected);
     }
 }

@@ -34,8 +34,7 @@ Examples:
   unanim tx retry --stuck                call now, instead of when the next attempt is due
   unanim tx watch order-17               every event, as it happens
 
-All of them take --server (or UNANIM_SERVER) and --token-file (or UNANIM_TOKEN_FILE); those that
-print something take --json.")]
+All of them take --server (or UNANIM_SERVER), --token-file (or UNANIM_TOKEN_FILE), and --json.")]
 pub(crate) struct TxArgs {
     #[command(subcommand)]
     command: TxCommand,

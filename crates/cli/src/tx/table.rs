@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle};
 use jiff::Timestamp;
 
 use crate::duration::brief;
@@ -33,7 +33,12 @@ fn arranged<const N: usize>(header: [&str; N], rows: Vec<[String; N]>, width: Op
     }
     table.set_header(shown.iter().map(|at| header[*at]));
     table.add_rows(rows.iter().map(|row| shown.iter().map(|at| row[*at].as_str())));
+    let name_width = rows.iter().map(|row| row[0].chars().count()).max().unwrap_or(0);
     for (at, column) in table.column_iter_mut().enumerate() {
+        // A name that is broken cannot be copied.
+        if at == 0 && width.is_some_and(|width| name_width <= usize::from(width / 2)) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
         column.set_padding((0, if at + 1 < shown.len() { GAP } else { 0 }));
     }
     table.trim_fmt()
@@ -82,6 +87,15 @@ mod tests {
         let shown = arranged(["branch", "participant"], row(), Some(80));
         assert!(shown.lines().count() > 3 && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
         assert_eq!(arranged(["branch", "participant"], row(), None).lines().count(), 3);
+    }
+
+    #[test]
+    fn a_gid_is_not_broken() {
+        let gid = "0192f0c1-2a3b-7c4d-8e5f-0123456789ab";
+        let row = [gid, "committing", "31m ago", "31m ago", "STUCK, HEURISTIC: mixed, the deadline passed"];
+        let header = ["gid", "phase", "created", "ended", "remarks"];
+        let shown = arranged(header, vec![row.map(str::to_owned)], Some(80));
+        assert!(shown.contains(gid) && shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     }
 
     #[test]
