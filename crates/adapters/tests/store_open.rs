@@ -68,6 +68,7 @@ fn something_else_is_refused_and_left_alone() {
         .expect("a file");
     let refused = refusal(folder.path());
     assert!(matches!(refused, OpenError::Corrupt(_)), "{refused:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "a refusal makes nothing");
 
     let folder = TempDir::new().expect("a folder");
     let file = folder.path().join("file");

@@ -6,6 +6,7 @@
 mod committer;
 mod error;
 mod flush;
+mod foreign;
 mod lock;
 mod plant;
 mod purge;
@@ -127,6 +128,7 @@ impl Embedded {
         let plant = Plant::of(&options);
         let OpenOptions { dir, commit, reserve_bytes, pages_max, .. } = options;
         let in_dir = |source| OpenError::Io { path: dir.clone(), source };
+        foreign::check(&dir)?;
         start::make_folder(&dir, plant)?;
         let lock = FolderLock::take(&dir)?;
         let room = RoomKeeper::open(&dir, reserve_bytes).map_err(in_dir)?;

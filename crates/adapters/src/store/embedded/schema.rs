@@ -11,7 +11,7 @@ use unanim_node::ports::Identity;
 use uuid::Uuid;
 
 /// "Unan" in ASCII: what `file` and other programs see in the header.
-const APPLICATION_ID: i32 = 0x556e_616e;
+pub(super) const APPLICATION_ID: i32 = 0x556e_616e;
 
 /// Each takes the schema one version on; the first one makes it. Never changed, only added to.
 const MIGRATIONS: &[&str] = &["
