@@ -97,12 +97,7 @@ impl Http {
         if method == Method::POST {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let exchange = async {
-            let (head, body) = self.open(method, url, headers, body).await?.into_parts();
-            let body = Limited::new(body, BODY_MAX).collect().await;
-            let body = body.map_err(|error| Failure::Lost(format!("the answer broke off: {error}")))?;
-            Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
-        };
+        let exchange = async { whole(self.open(method, url, headers, body).await?).await };
         let late = |_| Failure::Lost(format!("no answer within {:.1} s", timeout.as_secs_f64()));
         tokio::time::timeout(timeout, exchange).await.map_err(late)?
     }
@@ -126,6 +121,14 @@ impl Http {
             if error.is_connect() { Failure::Unreachable(why) } else { Failure::Lost(why) }
         })
     }
+}
+
+/// The reply, once its body is there.
+pub(crate) async fn whole(answer: Response<Incoming>) -> Result<Reply, Failure> {
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, BODY_MAX).collect().await;
+    let body = body.map_err(|error| Failure::Lost(format!("the answer broke off: {error}")))?;
+    Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
 }
 
 /// hyper's errors say "client error (Connect)"; the reason is at the end of their chain.

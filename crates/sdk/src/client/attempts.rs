@@ -10,7 +10,7 @@ use hyper::{Method, StatusCode};
 use super::error::Error;
 use crate::http::{Failure, Reply};
 
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one request lets the server wait; longer waits are made of several.
 const WAIT_MAX: Duration = Duration::from_secs(50);
 /// What the network may add to that before the answer counts as lost.
@@ -54,7 +54,7 @@ impl Request {
     }
 
     /// The URL, and how long its answer may take.
-    fn attempt(&self, address: &str, left: Duration) -> (String, Duration) {
+    fn url(&self, address: &str, left: Duration) -> (String, Duration) {
         match self.wait.word() {
             None => (format!("{address}{}", self.path), READ_TIMEOUT),
             Some(word) => {
@@ -110,35 +110,93 @@ impl Addresses {
     }
 }
 
-/// How an attempt ended, when it was not with an answer to be returned.
-struct Again {
-    why: Error,
+/// How an attempt ended.
+pub(super) enum Attempt<T> {
+    /// With what was asked for.
+    Done(T),
+    /// The server has waited as long as it may: it is asked to wait again.
+    Wait,
+    /// Without; the same may do better later, or elsewhere.
+    Again(Again),
+    /// Without; the same will not do better.
+    Failed(Error),
+}
+
+/// Why an attempt did not do.
+pub(super) struct Again {
+    pub(super) why: Error,
     /// The server's `Retry-After`.
-    asked: Option<Duration>,
+    pub(super) asked: Option<Duration>,
+}
+
+impl<T> Attempt<T> {
+    pub(super) fn lost(address: &str, failure: Failure) -> Self {
+        match failure {
+            Failure::Invalid(_) => Attempt::Failed(Error::failed(address, failure)),
+            Failure::Unreachable(_) | Failure::Lost(_) => {
+                Attempt::Again(Again { why: Error::failed(address, failure), asked: None })
+            }
+        }
+    }
+
+    /// An answer that is not the good one.
+    pub(super) fn refused(address: &str, reply: &Reply) -> Self {
+        let why = Error::answered(address, reply);
+        if !why.is_retryable() && reply.status != StatusCode::SERVICE_UNAVAILABLE {
+            return Attempt::Failed(why);
+        }
+        let asked = reply.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        Attempt::Again(Again { why, asked: asked.map(Duration::from_secs) })
+    }
+}
+
+/// Something that may be tried any number of times.
+pub(super) trait Try: Sync {
+    /// What it is tried for.
+    type Good: Send;
+
+    /// Once, at this address, with so much time left in all.
+    fn attempt(
+        &self,
+        client: &super::Client,
+        address: &str,
+        left: Duration,
+    ) -> impl Future<Output = Attempt<Self::Good>> + Send;
+}
+
+impl Try for Request {
+    type Good = Reply;
+
+    async fn attempt(&self, client: &super::Client, address: &str, left: Duration) -> Attempt<Reply> {
+        let (url, timeout) = self.url(address, left);
+        match client.http.send(self.method.clone(), &url, self.body.clone(), timeout).await {
+            Ok(reply) if reply.status == StatusCode::ACCEPTED && self.wait != Wait::None && !left.is_zero() => {
+                Attempt::Wait
+            }
+            Ok(reply) if reply.status.is_success() => Attempt::Done(reply),
+            Ok(reply) => Attempt::refused(address, &reply),
+            Err(failure) => Attempt::lost(address, failure),
+        }
+    }
 }
 
 impl super::Client {
-    /// The good answer. Every address is tried at least once, the same request each time.
-    pub(super) async fn send(&self, request: Request) -> Result<Reply, Error> {
+    /// Until it is done. Every address is tried at least once.
+    pub(super) async fn attempt<T: Try>(&self, what: T) -> Result<T::Good, Error> {
         let until = Instant::now() + self.patience;
         let (mut pause, mut failed) = (RETRY_FIRST, 0);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let (at, address) = self.addresses.current();
-            let (url, timeout) = request.attempt(address, left);
-            let sent = self.http.send(request.method.clone(), &url, request.body.clone(), timeout).await;
-            let again = match sent {
-                Ok(reply) if self.waits_on(&request, &reply, until) => {
-                    // The server has waited as long as it may; had it not, this must not spin.
+            let again = match what.attempt(self, address, left).await {
+                Attempt::Done(good) => return Ok(good),
+                Attempt::Failed(why) => return Err(why),
+                Attempt::Wait => {
+                    // Had it not waited, this must not spin.
                     tokio::time::sleep(RETRY_FIRST).await;
                     continue;
                 }
-                Ok(reply) if reply.status.is_success() => return Ok(reply),
-                Ok(reply) => refused(address, &reply)?,
-                Err(failure @ Failure::Invalid(_)) => return Err(Error::failed(address, failure)),
-                Err(failure @ (Failure::Unreachable(_) | Failure::Lost(_))) => {
-                    Again { why: Error::failed(address, failure), asked: None }
-                }
+                Attempt::Again(again) => again,
             };
             self.addresses.move_on(at);
             failed += 1;
@@ -157,21 +215,6 @@ impl super::Client {
             pause = (pause * 2).min(RETRY_MAX);
         }
     }
-
-    fn waits_on(&self, request: &Request, reply: &Reply, until: Instant) -> bool {
-        reply.status == StatusCode::ACCEPTED && request.wait != Wait::None && Instant::now() < until
-    }
-}
-
-/// Whether the same request may do better later.
-fn refused(address: &str, reply: &Reply) -> Result<Again, Error> {
-    let why = Error::answered(address, reply);
-    let later = reply.status == StatusCode::SERVICE_UNAVAILABLE || why.code().is_some_and(|code| code.retryable());
-    if !later {
-        return Err(why);
-    }
-    let asked = reply.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    Ok(Again { why, asked: asked.map(Duration::from_secs) })
 }
 
 #[cfg(test)]

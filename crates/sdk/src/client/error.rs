@@ -54,6 +54,17 @@ impl Error {
         }
     }
 
+    /// Whether the same call may do better later. While it has patience, a client tries these again by itself.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Error::Unreachable { .. } | Error::Lost { .. } => true,
+            Error::Problem(problem) => {
+                problem.status == 503 || ProblemCode::of(&problem.code).is_some_and(ProblemCode::retryable)
+            }
+            Error::Foreign { .. } | Error::Invalid(_) => false,
+        }
+    }
+
     pub(super) fn failed(address: &str, failure: Failure) -> Self {
         let address = address.to_owned();
         match failure {

@@ -1,7 +1,10 @@
 //! The client: a coordinator's v1 door, typed. Every call here may be sent again, and is, until it is answered.
 
 mod attempts;
+mod changes;
 mod error;
+mod events;
+mod lists;
 mod submission;
 mod transaction;
 
@@ -20,7 +23,10 @@ use self::attempts::{Addresses, Request};
 use crate::http::{Http, Reply};
 
 pub use self::attempts::Wait;
+pub use self::changes::Resolution;
 pub use self::error::{Error, FieldError, Problem};
+pub use self::events::{Event, EventKind, Events};
+pub use self::lists::{Filter, Page};
 pub use self::submission::{Branch, Submission};
 pub use self::transaction::{BranchState, BranchView, Last, Outcome, Phase, Reason, Transaction};
 
@@ -186,12 +192,12 @@ impl Client {
 
     /// A transaction as it stands.
     pub async fn get(&self, gid: &str) -> Result<Transaction, Error> {
-        parsed(&self.send(Request::read(of(gid, ""))).await?)
+        parsed(&self.attempt(Request::read(of(gid, ""))).await?)
     }
 
     /// As [`get`](Client::get), as it comes.
     pub async fn get_raw(&self, gid: &str) -> Result<Bytes, Error> {
-        Ok(self.send(Request::read(of(gid, ""))).await?.body)
+        Ok(self.attempt(Request::read(of(gid, ""))).await?.body)
     }
 
     /// How a transaction ends, if that is decided.
@@ -200,16 +206,21 @@ impl Client {
         struct Body {
             outcome: Outcome,
         }
-        Ok(parsed::<Body>(&self.send(Request::read(of(gid, "/outcome"))).await?)?.outcome)
+        Ok(parsed::<Body>(&self.attempt(Request::read(of(gid, "/outcome"))).await?)?.outcome)
     }
 
     async fn change(&self, path: String, body: Bytes, wait: Wait) -> Result<Reply, Error> {
-        self.send(Request { method: Method::POST, path, body, wait }).await
+        self.attempt(Request { method: Method::POST, path, body, wait }).await
     }
 }
 
 fn of(gid: &str, rest: &str) -> String {
-    format!("/v1/transactions/{}{rest}", utf8_percent_encode(gid, SEGMENT))
+    format!("/v1/transactions/{}{rest}", encoded(gid))
+}
+
+/// One segment of a path, or one value of a query.
+fn encoded(text: &str) -> impl fmt::Display {
+    utf8_percent_encode(text, SEGMENT)
 }
 
 fn parsed<T: DeserializeOwned>(reply: &Reply) -> Result<T, Error> {
