@@ -3,9 +3,12 @@
 use std::fmt::Write;
 
 use anyhow::Context;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::show;
 use super::table::printable;
+use crate::coordinator::Reason;
 
 /// One event, as in a history and in a stream.
 #[derive(Debug)]
@@ -28,6 +31,10 @@ impl Shown {
             ("decided" | "finished", Some(Value::String(outcome))) => Some(outcome.clone()),
             _ => None,
         };
+        // As everywhere else: why it aborted, in words.
+        if let Some(Ok(reason)) = fields.get("reason").filter(|reason| reason.is_object()).map(Reason::deserialize) {
+            fields.insert("reason".to_owned(), Value::String(show::why(&reason)));
+        }
         let mut details = String::new();
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
             let gap = if details.is_empty() { "" } else { " " };
@@ -75,6 +82,9 @@ mod tests {
             voted.line(),
             format!("{at} 12345 voted         branch=p\\u{{1b}} detail=\"no funds\" later={{\"a\":1}}\n")
         );
+        let aborted =
+            Shown::parse(r#"{"type":"decided","reason":{"code":"refused","branch":"pay","detail":"no"}}"#).unwrap();
+        assert_eq!(aborted.details, "reason=\"pay refused (no)\"");
         assert!(Shown::parse("{}").is_ok() && Shown::parse("[]").is_err());
         assert!(Shown::parse(r#"{"type":"finished"}"#).unwrap().is_last());
     }

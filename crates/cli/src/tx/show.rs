@@ -11,7 +11,8 @@ use crate::coordinator::{Branch, Last, Reason, Transaction};
 /// After a submission: how it went in one line, then the branches.
 pub(super) fn submitted(transaction: &Transaction, took: Duration) -> String {
     let took = humantime::format_duration(Duration::from_millis(took.as_millis() as u64));
-    format!("{} after {took}\n{}", headline(transaction), details(transaction, Timestamp::now()))
+    let (stands, remarks) = (stands(transaction), remarks(transaction));
+    format!("{stands} after {took}{remarks}\n{}", details(transaction, Timestamp::now()))
 }
 
 /// All there is to know.
@@ -19,8 +20,13 @@ pub(super) fn transaction(transaction: &Transaction) -> String {
     format!("{}\n{}", headline(transaction), details(transaction, Timestamp::now()))
 }
 
-/// `order-17 aborted: pay refused (no funds)`
+/// Where it stands, and what wants a person.
 pub(super) fn headline(transaction: &Transaction) -> String {
+    stands(transaction) + &remarks(transaction)
+}
+
+/// `order-17 aborted: pay refused (no funds)`
+fn stands(transaction: &Transaction) -> String {
     let mut line = format!("{} {}", printable(&transaction.gid), transaction.outcome);
     if transaction.outcome != transaction.phase {
         let _ = write!(line, " ({})", transaction.phase);
@@ -28,6 +34,11 @@ pub(super) fn headline(transaction: &Transaction) -> String {
     if let Some(reason) = &transaction.reason {
         let _ = write!(line, ": {}", why(reason));
     }
+    line
+}
+
+fn remarks(transaction: &Transaction) -> String {
+    let mut line = String::new();
     if transaction.stuck {
         line += ", STUCK: it goes on trying, and wants a person to look";
     }
