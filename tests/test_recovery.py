@@ -222,6 +222,52 @@ def test_a_full_disk(make_server, make_participant, small_disk):
     problem(server.get(f"/v1/transactions/new-{count[0]}"), 404, "not_found")
 
 
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A folder on a file system of 32 MiB (needs root)."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", folder], check=True)
+    yield folder
+    kill_everything()
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("commit", ["inline", "thread"])
+def test_a_disk_full_of_finished_ones_gets_room_from_their_purge(make_server, make_participant, tiny_disk, commit):
+    """Nobody has to delete anything: what has ended leaves after its retention, and service resumes by itself."""
+    server = make_server("--retention", "6s", "--commit", commit, data=tiny_disk / "data")
+    a, held = make_participant(), make_participant()
+    release = threading.Event()
+    held.on("prepare", silence(release))
+    for number in range(5):
+        server.submit(two_phase(f"open-{number}", a.branch("x"), held.branch("y"), timeout_ms=600_000))
+    held.wait_call("prepare", count=5)
+    count = [0]
+
+    def refused():
+        count[0] += 1
+        answer = server.submit(two_phase(f"g-{count[0]}", a.branch("x", "p" * 200_000)), wait="finished")
+        return [answer] if answer.status_code not in (200, 202) else None
+
+    [answer] = wait_until(refused, 30, "a refusal", 0)
+    problem(answer, 503, "disk_full")
+    assert server.get("/readyz").status_code == 503
+    # What is open ends, out of what is kept back.
+    release.set()
+    for number in range(5):
+        server.wait_phase(f"open-{number}", "committed", timeout=20)
+    size = (server.data / "unanim.db").stat().st_size
+    wait_until(lambda: server.get("/readyz").status_code == 200, 30, "service to resume", 0.1)
+    for number in range(10):
+        view = server.submit(two_phase(f"again-{number}", a.branch("x", "p" * 200_000)), wait="finished").json()
+        assert view["outcome"] == "committed", view
+    assert (server.data / "unanim.db").stat().st_size <= size + (4 << 20), "it writes where there was something before"
+    server.kill9().start()
+    assert server.read("again-9")["outcome"] == "committed"
+    problem(server.get("/v1/transactions/g-1"), 404, "not_found")
+
+
 def test_a_start_on_a_full_disk_finishes_what_was_open(make_server, make_participant, small_disk):
     server = make_server(data=small_disk / "data")
     a = make_participant().on("commit", reply(500))
