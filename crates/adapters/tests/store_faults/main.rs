@@ -4,6 +4,7 @@
 #![cfg(feature = "embedded")]
 mod kept;
 mod life;
+mod nodes;
 #[cfg(feature = "plant")]
 mod planted;
 
