@@ -209,8 +209,8 @@ fn branch_state(state: BranchState, outcome: Option<Outcome>) -> &'static str {
     match (state, outcome) {
         (BranchState::Waiting | BranchState::Asked, _) => "init",
         (BranchState::Yes, _) => "prepared",
-        (BranchState::Refused, _) | (BranchState::Done, Some(Outcome::Aborted)) => "aborted",
-        (BranchState::Done, Some(Outcome::Committed) | None) => "committed",
+        (BranchState::Refused, _) | (BranchState::Done | BranchState::Resolved, Some(Outcome::Aborted)) => "aborted",
+        (BranchState::Done | BranchState::Resolved, Some(Outcome::Committed) | None) => "committed",
         // It has nothing to do: whatever the outcome is, it is there already.
         (BranchState::ReadOnly, Some(Outcome::Committed)) => "committed",
         (BranchState::ReadOnly, Some(Outcome::Aborted)) => "aborted",

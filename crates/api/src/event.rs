@@ -2,7 +2,7 @@
 use crate::names::{VOTES, heuristic_name, outcome_name, phase_name, vote_name};
 use crate::openapi::schema;
 use crate::time::rfc3339;
-use crate::transaction::{self, Reason, reason, written};
+use crate::transaction::{self, Reason, Said, reason, written};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use unanim_coordinator::{EventView, Happened};
@@ -48,6 +48,9 @@ pub(crate) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "transaction::heuristics")]
     heuristic: Option<&'static str>,
+    /// What a person said of a branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolution: Option<Said<'a>>,
 }
 
 /// A page of a transaction's history.
@@ -61,8 +64,18 @@ pub(crate) struct Page<'a> {
 }
 
 /// All words of an event's `type`.
-pub(crate) const TYPES: &[&str] =
-    &["begun", "branch_added", "phase", "voted", "decided", "acknowledged", "stuck", "heuristic", "finished"];
+pub(crate) const TYPES: &[&str] = &[
+    "begun",
+    "branch_added",
+    "phase",
+    "voted",
+    "decided",
+    "acknowledged",
+    "stuck",
+    "heuristic",
+    "finished",
+    "resolved",
+];
 
 fn votes(_: &mut SchemaGenerator) -> Schema {
     schema::word(VOTES)
@@ -86,6 +99,7 @@ impl<'a> Event<'a> {
             outcome: None,
             reason: None,
             heuristic: None,
+            resolution: None,
         };
         let branch = |id: &'a BranchId| Some(id.as_str());
         match &view.what {
@@ -104,6 +118,9 @@ impl<'a> Event<'a> {
                 Event { branch: branch(id), heuristic: Some(heuristic_name(*how)), ..of("heuristic") }
             }
             Happened::Finished => of("finished"),
+            Happened::Resolved(id, resolution) => {
+                Event { branch: branch(id), resolution: Some(Said::of(resolution)), ..of("resolved") }
+            }
         }
     }
 }
@@ -128,7 +145,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
     use unanim_coordinator::ReasonView;
-    use unanim_engine::{Heuristic, Outcome, Phase, ReasonCode, Timestamp, Vote};
+    use unanim_engine::{Heuristic, Outcome, Phase, ReasonCode, Resolution, Timestamp, Vote};
 
     fn all() -> Vec<EventView> {
         let id = || BranchId::new("pay\"\u{2028}").expect("a name");
@@ -143,6 +160,7 @@ mod tests {
             Happened::Stuck,
             Happened::Heuristic(id(), Heuristic::Mixed),
             Happened::Finished,
+            Happened::Resolved(id(), Resolution::new(Outcome::Aborted, Some("seen"), None).expect("short enough")),
         ];
         (1..).zip(what).map(|(seq, what)| EventView { seq, at: Timestamp(seq), what }).collect()
     }

@@ -68,6 +68,14 @@ words! {
 }
 
 words! {
+    /// How a person says that a branch ended.
+    resolution_name, RESOLUTIONS, Outcome, {
+        Outcome::Committed => "committed",
+        Outcome::Aborted => "rolled_back",
+    }
+}
+
+words! {
     /// `branches[].state`.
     branch_state_name, BRANCH_STATES, BranchState, {
         BranchState::Waiting => "waiting",
@@ -76,6 +84,7 @@ words! {
         BranchState::ReadOnly => "read_only",
         BranchState::Refused => "refused",
         BranchState::Done => "done",
+        BranchState::Resolved => "resolved",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Answers of the v1 front door.
 use crate::names::{
-    BRANCH_STATES, HEURISTICS, MODES, OPS, OUTCOMES, PHASES, REASONS, branch_state_name, heuristic_name, mode_name,
-    op_name, outcome_name, phase_name, reason_name, reply_name,
+    BRANCH_STATES, HEURISTICS, MODES, OPS, OUTCOMES, PHASES, REASONS, RESOLUTIONS, branch_state_name, heuristic_name,
+    mode_name, op_name, outcome_name, phase_name, reason_name, reply_name, resolution_name,
 };
 use crate::openapi::schema;
 use crate::time::rfc3339;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 use std::borrow::Cow;
 use unanim_coordinator::{BranchView, ReasonView, View};
-use unanim_engine::{BranchId, Gid, Outcome};
+use unanim_engine::{BranchId, Gid, Outcome, Resolution};
 
 /// Bytes of the answer that one branch takes, about.
 const BRANCH_BYTES: usize = 256;
@@ -112,6 +112,32 @@ struct Branch<'a> {
     /// How its participant finished on its own.
     #[schemars(schema_with = "heuristics")]
     heuristic: Option<&'static str>,
+    /// What a person said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolution: Option<Said<'a>>,
+}
+
+/// What a person said of a branch whose participant is not asked any more.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Resolution")]
+pub(crate) struct Said<'a> {
+    /// What the participant did.
+    #[schemars(schema_with = "resolutions")]
+    outcome: &'static str,
+    /// Why, in their words.
+    reason: Option<&'a str>,
+    /// Who.
+    by: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    pub(crate) fn of(resolution: &'a Resolution) -> Said<'a> {
+        Said { outcome: resolution_name(resolution.outcome), reason: resolution.reason(), by: resolution.by() }
+    }
+}
+
+fn resolutions(_: &mut SchemaGenerator) -> Schema {
+    schema::word(RESOLUTIONS)
 }
 
 /// How a call ended.
@@ -180,6 +206,7 @@ fn branches<S: Serializer>(branches: &&[BranchView], to: S) -> Result<S::Ok, S::
             last: b.last.map(|last| Last { at: rfc3339(last.at), code: reply_name(last.code) }),
             next_at: b.next_at.map(rfc3339),
             heuristic: b.heuristic.map(heuristic_name),
+            resolution: b.resolution.as_deref().map(Said::of),
         })?;
     }
     list.end()
@@ -276,6 +303,7 @@ mod tests {
                 last: Some(LastReply { at: Timestamp(1), code: ReplyCode::Unknown(Failure::Status(502)) }),
                 next_at: Some(Timestamp(100)),
                 heuristic: None,
+                resolution: None,
             }],
         }
     }

@@ -284,7 +284,7 @@ impl Lane {
     fn send(&mut self, mut id: CallId, now: Timestamp, out: &mut Vec<Output>) {
         loop {
             if let Some(Slot::Open(open)) = self.slots.get(&id.gid)
-                && open.txn.wants(id.op)
+                && open.txn.wants_call(id.branch, id.op)
             {
                 let spec = open.txn.branches[id.branch as usize].spec.clone();
                 let deadline_ms = open.txn.deadline_at.0.saturating_sub(now.0);
@@ -384,6 +384,7 @@ impl Before {
     fn of(txn: &Transaction, event: &Event) -> Before {
         let reporting = match event {
             Event::Replied { branch, reply: Reply::Heuristic(_), .. } => Some(*branch),
+            Event::Resolved(id, _) => txn.find(id),
             Event::Replied { .. } | Event::Joined(_) | Event::Requested(..) | Event::Woke | Event::Retried => None,
         };
         let had_none = |index: &BranchIndex| txn.branches.get(*index as usize).is_some_and(|b| b.heuristic.is_none());

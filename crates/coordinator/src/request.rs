@@ -3,7 +3,7 @@ use crate::{Batch, Stored, View};
 use std::sync::Arc;
 use unanim_engine::{
     BranchId, BranchIndex, BranchSpec, Decision, Gid, Heuristic, Limits, Mode, Op, Outcome, Participant, Phase, Reply,
-    RetryPolicy,
+    Resolution, RetryPolicy,
 };
 
 /// A request that is owed exactly one [`Answer`].
@@ -32,6 +32,10 @@ pub enum Request {
     Read,
     /// Whatever waits for its next call is called now; answered with the transaction. One that has ended stays as it is.
     Retry,
+    /// A person says how a branch ended, whose participant is not asked any more; answered with the transaction. Refused
+    /// before the decision, but for a one-phase transaction that is stuck: there it is the decision. The same outcome
+    /// again changes nothing.
+    Resolve(BranchId, Resolution),
     /// Answered with how far its history is durable, and whether that is all of it.
     Follow {
         /// The number of the last event that the asker knows: with `wait` it is told as soon as there are more, or there
@@ -52,7 +56,7 @@ impl Request {
             Request::Begin(begin) => begin.wait = None,
             Request::Join(_, wait) | Request::Decide { wait, .. } => *wait = None,
             Request::Follow { wait, .. } => *wait = false,
-            Request::Read | Request::Retry | Request::Inquire(_) => {}
+            Request::Read | Request::Retry | Request::Resolve(..) | Request::Inquire(_) => {}
         }
     }
 }
@@ -235,6 +239,12 @@ pub enum Refusal {
     Closed(Phase),
     /// The other outcome is decided.
     AlreadyDecided(Outcome),
+    /// Not decided yet: there is nothing that a person could resolve.
+    NotDecided(Phase),
+    /// No branch has this id.
+    NoSuchBranch(BranchId),
+    /// The branch has ended this way, and not as the person says: it has acknowledged, or it was resolved.
+    BranchEnded(BranchId, Outcome),
     /// Unknown.
     NotFound,
     /// A commit needs a branch.

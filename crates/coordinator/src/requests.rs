@@ -146,6 +146,7 @@ impl Lane {
             | Request::Decide { .. }
             | Request::Read
             | Request::Retry
+            | Request::Resolve(..)
             | Request::Follow { .. }
             | Request::Inquire(None) => {
                 refuse(ticket, Refusal::NotFound, out);
@@ -218,6 +219,12 @@ impl Lane {
                 self.step(gid, Event::Retried, now, out).expect("a retry is never rejected");
                 self.wait_or_tell(ticket, gid, None, now, out);
             }
+            Request::Resolve(id, resolution) => {
+                match self.step(gid, Event::Resolved(id, resolution), now, out).map_err(Refusal::from) {
+                    Ok(()) => self.wait_or_tell(ticket, gid, None, now, out),
+                    Err(refusal) => self.tell_refusal(ticket, gid, refusal, now, out),
+                }
+            }
             Request::Follow { after, wait } => self.follow(ticket, gid, if wait { after } else { 0 }, now, out),
             Request::Inquire(branch) => self.inquire(ticket, gid, branch.as_ref(), now, out),
         }
@@ -282,6 +289,9 @@ impl From<Rejection> for Refusal {
             Rejection::BranchConflict(id) => Refusal::BranchConflict(id),
             Rejection::TooManyBranches(max) => Refusal::TooManyBranches(max),
             Rejection::PayloadTooLarge(id, max) => Refusal::PayloadTooLarge(id, max),
+            Rejection::NotDecided(phase) => Refusal::NotDecided(phase),
+            Rejection::NoSuchBranch(id) => Refusal::NoSuchBranch(id),
+            Rejection::BranchEnded(id, outcome) => Refusal::BranchEnded(id, outcome),
             Rejection::NoBranches => Refusal::NoBranches,
         }
     }

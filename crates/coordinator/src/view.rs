@@ -1,7 +1,7 @@
 //! A transaction as it is shown.
 use unanim_engine::{
     BranchId, BranchIndex, BranchState, CallState, Gid, Heuristic, HistoryEvent, LastReply, Mode, Op, Outcome,
-    Participant, Phase, Reason, ReasonCode, Recorded, Timestamp, Transaction, Vote,
+    Participant, Phase, Reason, ReasonCode, Recorded, Resolution, Timestamp, Transaction, Vote,
 };
 
 /// What an answer says of a transaction. Attempts, last replies and next tries are hints from memory, no promise.
@@ -42,9 +42,9 @@ pub struct View {
 pub struct ReasonView {
     /// What kind.
     pub code: ReasonCode,
-    /// Whose refusal.
+    /// Whose refusal, or the first one that had not voted in time.
     pub branch: Option<BranchId>,
-    /// In the participant's words.
+    /// In the participant's words; how its last call ended; or in the words of the person who resolved it.
     pub detail: Option<Box<str>>,
 }
 
@@ -67,6 +67,8 @@ pub struct BranchView {
     pub next_at: Option<Timestamp>,
     /// How it finished on its own.
     pub heuristic: Option<Heuristic>,
+    /// What a person said of it.
+    pub resolution: Option<Box<Resolution>>,
 }
 
 /// One durable event of a transaction as it is shown.
@@ -101,6 +103,8 @@ pub enum Happened {
     Heuristic(BranchId, Heuristic),
     /// It ended.
     Finished,
+    /// A person has said how a branch ended.
+    Resolved(BranchId, Resolution),
 }
 
 impl EventView {
@@ -123,6 +127,7 @@ impl EventView {
             Recorded::Stuck => Happened::Stuck,
             Recorded::Heuristic(index, heuristic) => Happened::Heuristic(id(index)?, *heuristic),
             Recorded::Finished => Happened::Finished,
+            Recorded::Resolved(index, resolution) => Happened::Resolved(id(index)?, resolution.clone()),
         };
         Some(EventView { seq, at: event.at, what })
     }
@@ -142,7 +147,9 @@ impl ReasonView {
 impl View {
     /// What is to be said of a transaction; `seq` counts only what is durable when it is said.
     pub(crate) fn new(txn: &Transaction, seq: u64) -> View {
-        let open = |state: BranchState| !txn.finished() && state != BranchState::Done && state != BranchState::ReadOnly;
+        let open = |state: BranchState| {
+            !txn.finished() && !matches!(state, BranchState::Done | BranchState::ReadOnly | BranchState::Resolved)
+        };
         let branches = txn.branches.iter().map(|b| {
             let state = txn.branch_state(b);
             BranchView {
@@ -157,6 +164,7 @@ impl View {
                     CallState::Again(_) | CallState::Idle | CallState::Calling(_) => None,
                 },
                 heuristic: b.heuristic,
+                resolution: b.resolution.clone(),
             }
         });
         View { branches: branches.collect(), ..View::summary(txn, seq) }

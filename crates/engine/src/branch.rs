@@ -1,7 +1,8 @@
 //! One branch of a transaction: what its client gave, what is durable about it, and the call it may have under way.
-use crate::{BranchId, Failure, Heuristic, Op, Participant, Reply, RetryOverride, Timestamp};
+use crate::{BranchId, Failure, Heuristic, Op, Participant, Reply, Resolution, RetryOverride, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// Which protocol a participant speaks.
@@ -113,6 +114,8 @@ pub enum BranchState {
     Refused,
     /// Has done what was decided.
     Done,
+    /// A person has said how it ended.
+    Resolved,
 }
 
 /// The one call that a branch may have under way. Never durable: after a load nothing is under way.
@@ -165,6 +168,26 @@ impl From<&Reply> for ReplyCode {
     }
 }
 
+impl fmt::Display for ReplyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReplyCode::Ok => "it said yes",
+            ReplyCode::ReadOnly => "it had nothing to do",
+            ReplyCode::Refused => "it refused",
+            ReplyCode::Heuristic => "it had finished on its own",
+            ReplyCode::Ongoing => "it was still working",
+            ReplyCode::Unknown(Failure::Timeout) => "no answer in time",
+            ReplyCode::Unknown(Failure::Connect) => "no connection",
+            ReplyCode::Unknown(Failure::NotAllowed) => "its address is not allowed",
+            ReplyCode::Unknown(Failure::Reset) => "the connection ended before the answer",
+            ReplyCode::Unknown(Failure::Status(status)) => return write!(f, "it answered with status {status}"),
+            ReplyCode::Unknown(Failure::Content) => "its answer means nothing here",
+            ReplyCode::Unknown(Failure::TooLarge) => "its answer is too large",
+            ReplyCode::Unknown(Failure::Unsent) => "it was not called in time",
+        })
+    }
+}
+
 /// A branch of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Branch {
@@ -176,6 +199,8 @@ pub struct Branch {
     pub done: bool,
     /// Durable: it finished on its own.
     pub heuristic: Option<Heuristic>,
+    /// Durable: what a person said of it.
+    pub resolution: Option<Box<Resolution>>,
     /// The call under way.
     pub call: CallState,
     /// Calls since the transaction was begun or loaded.
@@ -195,6 +220,7 @@ impl Branch {
             vote: None,
             done: false,
             heuristic: None,
+            resolution: None,
             call: CallState::Idle,
             attempts: 0,
             failures: 0,

@@ -35,6 +35,11 @@ impl Transaction {
                 let op = self.op().filter(|op| *op != Op::Prepare);
                 op.is_some_and(|op| branch(index).is_some_and(|b| self.mode.needs(self, op, b)))
             }
+            Recorded::Resolved(index, _) => {
+                let decides = self.one_phase() && self.stuck;
+                let op = self.op().filter(|op| *op != Op::Prepare && (*op != Op::CommitOnePhase || decides));
+                op.is_some_and(|op| branch(index).is_some_and(|b| self.mode.needs(self, op, b)))
+            }
             Recorded::Heuristic(index, _) => !self.finished() && branch(index).is_some(),
             Recorded::Stuck => !self.finished(),
             Recorded::Finished => matches!(self.phase, Phase::Committing | Phase::Aborting),

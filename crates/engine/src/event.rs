@@ -1,5 +1,5 @@
 //! What can happen to a transaction.
-use crate::{BranchId, BranchIndex, BranchSpec, Decision, Op, Outcome, Phase, Timestamp};
+use crate::{BranchId, BranchIndex, BranchSpec, Decision, Op, Outcome, Phase, Resolution, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub enum Event {
     },
     /// Time has passed; a spurious one is harmless.
     Woke,
+    /// A person says how this branch ended.
+    Resolved(BranchId, Resolution),
     /// A person knows better than the backoff: whatever waits for its next call is due now.
     Retried,
 }
@@ -109,6 +111,15 @@ pub enum Rejection {
     /// A payload larger than [`crate::Limits::payload_bytes_max`].
     #[error("the payload of {0} is larger than {1} bytes")]
     PayloadTooLarge(BranchId, usize),
+    /// Nothing is decided yet that a branch could be resolved against.
+    #[error("the transaction is {0:?}, and not decided")]
+    NotDecided(Phase),
+    /// No branch has this id.
+    #[error("no branch is called {0}")]
+    NoSuchBranch(BranchId),
+    /// The branch has ended the other way already: it has acknowledged, or a person has resolved it.
+    #[error("{0} has ended, {1:?}")]
+    BranchEnded(BranchId, Outcome),
     /// Nothing to commit.
     #[error("a commit needs at least one branch")]
     NoBranches,

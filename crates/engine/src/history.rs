@@ -1,5 +1,5 @@
 //! What is durable about a transaction after its body: the events that changed it, in order.
-use crate::{BranchIndex, BranchSpec, Heuristic, Outcome, Phase, Reason, Timestamp, Vote};
+use crate::{BranchIndex, BranchSpec, Heuristic, Outcome, Phase, Reason, Resolution, Timestamp, Vote};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -31,4 +31,6 @@ pub enum Recorded {
     Heuristic(BranchIndex, Heuristic),
     /// Every branch has acknowledged.
     Finished,
+    /// A person has said how a branch ended; nobody asks its participant any more.
+    Resolved(BranchIndex, Resolution),
 }

@@ -78,9 +78,9 @@ impl Op {
 pub struct Reason {
     /// What kind.
     pub code: ReasonCode,
-    /// Whose refusal.
+    /// Whose refusal, or the first one that had not voted in time.
     pub branch: Option<BranchIndex>,
-    /// In the participant's words.
+    /// In the participant's words; how its last call ended; or in the words of the person who resolved it.
     pub detail: Option<Box<str>>,
 }
 

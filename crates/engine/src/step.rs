@@ -1,5 +1,6 @@
 //! One event, one transaction, in place.
 use crate::mode::Next;
+use crate::resolution::resolved;
 use crate::{
     Branch, BranchIndex, BranchSpec, CallState, Decision, Dialect, Durability, Effect, Event, Heuristic, LastReply,
 };
@@ -42,6 +43,7 @@ pub fn step(
             }
             replied(txn, branch, op, attempt, &reply, now, effects)
         }
+        Event::Resolved(id, resolution) => resolved(txn, &id, resolution, now)?,
         Event::Woke => woke(txn, limits, now, effects),
         Event::Retried => {
             retried(txn, now, effects);
@@ -69,11 +71,7 @@ fn settle(
                 durability = Durability::Forced;
             }
             Next::Decide(outcome, code) => {
-                let branch = txn.round.as_ref().and_then(|r| r.refused);
-                let reason = code.map(|code| match code {
-                    ReasonCode::Refused => Reason { code, branch, detail: detail.take() },
-                    ReasonCode::Deadline | ReasonCode::Client => Reason { code, branch: None, detail: None },
-                });
+                let reason = code.map(|code| reason(txn, code, detail.take()));
                 txn.record(now, Recorded::Decided(outcome, reason));
                 durability = Durability::Forced;
             }
@@ -86,6 +84,25 @@ fn settle(
         }
     }
     unreachable!("{:?}: {:?} does not settle", txn.gid, txn.mode)
+}
+
+/// Why it aborts, and because of whom.
+fn reason(txn: &Transaction, code: ReasonCode, detail: Option<Box<str>>) -> Reason {
+    match code {
+        ReasonCode::Refused => Reason { code, branch: txn.round.as_ref().and_then(|r| r.refused), detail },
+        ReasonCode::Deadline => {
+            let asked = txn.branches.iter().zip(0..).filter(|_| txn.phase == Phase::Preparing);
+            let silent = asked.into_iter().find(|(branch, _)| branch.vote.is_none());
+            let last = silent.and_then(|(branch, _)| branch.last);
+            let detail = last.map(|last| last.code.to_string().into());
+            Reason { code, branch: silent.map(|(_, index)| index), detail }
+        }
+        ReasonCode::Client => {
+            let resolved = txn.branches.iter().zip(0..).find_map(|(b, index)| Some((index, b.resolution.as_ref()?)));
+            let detail = resolved.and_then(|(_, resolution)| resolution.reason().map(Into::into));
+            Reason { code, branch: resolved.map(|(index, _)| index), detail }
+        }
+    }
 }
 
 fn joined(
@@ -193,6 +210,10 @@ fn replied(
     };
     branch.call = CallState::Idle;
     branch.last = Some(LastReply { at: now, code: ReplyCode::from(reply) });
+    // A person knew better.
+    if branch.resolution.is_some() {
+        return Durability::Nothing;
+    }
     if txn.wants(op) {
         return answered(txn, index, op, attempt, reply, now);
     }

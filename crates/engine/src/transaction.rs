@@ -209,6 +209,11 @@ impl Transaction {
             }
             Recorded::Stuck => self.stuck = true,
             Recorded::Heuristic(branch, heuristic) => self.branches[*branch as usize].heuristic = Some(*heuristic),
+            Recorded::Resolved(branch, resolution) => {
+                self.branches[*branch as usize].resolution = Some(Box::new(resolution.clone()));
+                self.ask_no_more(*branch);
+                self.closed(*branch);
+            }
             Recorded::Finished => {
                 self.finished_at = Some(event.at);
                 self.enter(if self.phase == Phase::Committing { Phase::Committed } else { Phase::Aborted }, event.at);
@@ -305,6 +310,16 @@ impl Transaction {
         }
     }
 
+    /// A branch that was to be called again no longer is.
+    fn ask_no_more(&mut self, branch: BranchIndex) {
+        if let CallState::Again(at) = self.branches[branch as usize].call {
+            self.branches[branch as usize].call = CallState::Idle;
+            if let Some(index) = &mut self.index {
+                index.again.remove(&(at, branch));
+            }
+        }
+    }
+
     /// The branches that are to be called again by then, in their order; each is to be called now, or asked to wait.
     pub(crate) fn take_again(&mut self, by: Timestamp) -> Vec<BranchIndex> {
         let mut due = Vec::new();
@@ -388,9 +403,15 @@ impl Transaction {
         self.round.map(|round| round.op)
     }
 
-    /// Whether a call that was ordered earlier is still of use.
+    /// Whether this is what its branches are being asked.
     pub fn wants(&self, op: Op) -> bool {
         self.op() == Some(op)
+    }
+
+    /// Whether a call of this branch that was ordered earlier is still of use.
+    pub fn wants_call(&self, branch: BranchIndex, op: Op) -> bool {
+        let branch = self.branches.get(branch as usize);
+        self.wants(op) && branch.is_some_and(|branch| self.mode.needs(self, op, branch))
     }
 
     /// Every branch has been asked once since the last phase was entered, or more than that.
@@ -401,6 +422,7 @@ impl Transaction {
     /// A branch's state as people read it.
     pub fn branch_state(&self, branch: &Branch) -> BranchState {
         match branch.vote {
+            _ if branch.resolution.is_some() => BranchState::Resolved,
             _ if branch.done => BranchState::Done,
             Some(Vote::Yes) => BranchState::Yes,
             Some(Vote::ReadOnly) => BranchState::ReadOnly,

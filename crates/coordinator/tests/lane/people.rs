@@ -1,7 +1,7 @@
 //! What people ask of a lane, beside their transactions: to retry, and to be told what happens.
-use crate::bench::{Bench, asked, begin, gid, refused, split, told};
-use unanim_coordinator::{Answer, Found, Input, Output, Refusal, Request, Saved, Ticket};
-use unanim_engine::{Failure, Op, Phase, Reply};
+use crate::bench::{Bench, asked, begin, calls, gid, refused, split, told};
+use unanim_coordinator::{Alert, Answer, Found, Input, Output, Refusal, Request, Saved, Settings, Ticket};
+use unanim_engine::{BranchId, BranchState, Failure, Heuristic, Op, Outcome, Phase, Reply, Resolution};
 
 #[test]
 fn a_retry_asks_at_once_and_leaves_what_has_ended_as_it_is() {
@@ -62,4 +62,67 @@ fn a_session_that_ends_answers_those_who_follow() {
     b.applied();
     assert_eq!(b.request(2, "t", Request::Follow { after: 1, wait: true }), []);
     assert_eq!(b.handle(Input::Saved(Saved::Fenced)), refused(2, Refusal::Unavailable));
+}
+
+fn says(outcome: Outcome) -> Request {
+    Request::Resolve(
+        BranchId::new("a").expect("a name"),
+        Resolution::new(outcome, Some("seen in its books"), Some("ops")).expect("short enough"),
+    )
+}
+
+#[test]
+fn a_persons_word_is_durable_before_it_is_answered_and_ends_the_calls() {
+    // Of the two calls one is under way, and one waits in line.
+    let mut b = Bench::with(Settings { in_flight_max: 1, ..Settings::default() });
+    b.request(1, "t", begin(1, &["b", "a"], true, None));
+    b.cut().expect("begun");
+    let prepare = split(b.applied()).0.remove(0);
+    let undecided = b.request(2, "t", says(Outcome::Committed));
+    assert_eq!(undecided, refused(2, Refusal::NotDecided(Phase::Preparing)));
+    let prepare = calls(b.reply(&prepare, Reply::Ok)).remove(0);
+    b.reply(&prepare, Reply::Ok);
+    b.cut().expect("decided");
+    let commit = split(b.applied()).0.remove(0);
+    assert_eq!(asked(std::slice::from_ref(&commit)), [(0, Op::Commit, 2)], "the other one waits in line");
+
+    let name = BranchId::new("a").expect("a name");
+    let alert = Output::Alert(gid("t"), Alert::Heuristic(name.clone(), Heuristic::Rollback));
+    assert_eq!(b.request(3, "t", says(Outcome::Aborted)), [alert]);
+    b.cut().expect("a person's word is forced");
+    let outputs = b.applied();
+    let branch = &told(&outputs).1.branches[1];
+    assert_eq!((branch.state, branch.heuristic), (BranchState::Resolved, Some(Heuristic::Rollback)));
+    assert_eq!(branch.resolution.as_ref().and_then(|said| said.by()), Some("ops"));
+    assert_eq!(told(&b.request(4, "t", says(Outcome::Aborted))).0, Ticket(4), "again is the same");
+    let contrary = Refusal::BranchEnded(name, Outcome::Aborted);
+    assert_eq!(b.request(5, "t", says(Outcome::Committed)), refused(5, contrary));
+    let unknown = BranchId::new("x").expect("a name");
+    let said = Resolution::new(Outcome::Committed, None, None).expect("short enough");
+    let outputs = b.request(6, "t", Request::Resolve(unknown.clone(), said));
+    assert_eq!(outputs, refused(6, Refusal::NoSuchBranch(unknown)));
+
+    assert_eq!(b.reply(&commit, Reply::Ok), [], "what waited in line is not called any more");
+    assert!(b.lane.figures().calls_in_flight == 0 && b.lane.figures().calls_queued == 0);
+    b.now = b.now.after(50);
+    b.cut().expect("its end");
+    b.applied();
+    assert_eq!((b.lane.open(), b.lane.figures().heuristics), (0, 1));
+}
+
+#[test]
+fn a_call_under_way_may_outlive_what_a_person_has_ended() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a"], true, None));
+    b.cut().expect("begun");
+    let prepare = split(b.applied()).0.remove(0);
+    b.reply(&prepare, Reply::Ok);
+    b.cut().expect("decided");
+    let commit = calls(b.applied()).remove(0);
+    assert_eq!(b.request(2, "t", says(Outcome::Committed)), []);
+    b.cut().expect("a person's word is forced");
+    assert_eq!(told(&b.applied()).1.phase, Phase::Committed);
+    assert_eq!((b.lane.open(), b.lane.idle()), (0, false));
+    assert_eq!(b.reply(&commit, Reply::Heuristic(Heuristic::Rollback)), [], "too late to change anything");
+    assert!(b.lane.idle());
 }

@@ -5,7 +5,7 @@ use crate::store::Kept;
 use crate::world::World;
 use std::sync::Arc;
 use unanim_coordinator::{Answer, Refusal, Request, View, Wait};
-use unanim_engine::{BranchSpec, BranchState, Decision, Gid, Op, Outcome, Phase, Transaction, Vote};
+use unanim_engine::{Branch, BranchSpec, BranchState, Decision, Gid, Heuristic, Op, Outcome, Phase, Transaction, Vote};
 
 type Justified = Result<(), &'static str>;
 
@@ -57,6 +57,7 @@ impl World {
                 BranchState::Refused => stored.vote == Some(Vote::Refused),
                 // The end is told once the decision is durable.
                 BranchState::Done => stored.done || ended,
+                BranchState::Resolved => stored.resolution.is_some(),
             };
             ensure(durable, "a branch's state is not durable")?;
             ensure(shown.heuristic.is_none() || shown.heuristic == stored.heuristic, "a heuristic is not durable")?;
@@ -98,6 +99,11 @@ impl World {
                 *wait
             }
             Request::Read | Request::Retry => None,
+            Request::Resolve(id, said) => {
+                let stored = txn.find(id).map(|index| &txn.branches[index as usize]).ok_or("no such branch")?;
+                let ended = branch_ended(txn, stored);
+                return ensure(ended.contains(&said.outcome), "the resolution is not durable");
+            }
             Request::Inquire(_) => return Err("an inquiry is answered with an outcome"),
             Request::Follow { .. } => return Err("whoever follows is told how far"),
         };
@@ -120,7 +126,8 @@ impl World {
         };
         let ended = &self.nodes[place.node].watch.ended_calls;
         view.branches.iter().zip(0..).all(|(branch, index)| {
-            let asked_no_more = matches!(branch.state, BranchState::Done | BranchState::ReadOnly);
+            let asked_no_more =
+                matches!(branch.state, BranchState::Done | BranchState::ReadOnly | BranchState::Resolved);
             asked_no_more || !txn.asked || ended.contains(&(gid.clone(), index, op))
         })
     }
@@ -155,6 +162,19 @@ impl World {
             }
             Refusal::AlreadyDecided(outcome) => {
                 ensure(txn.is_some_and(|txn| txn.outcome() == Some(*outcome)), "that outcome is not durable")
+            }
+            Refusal::NotDecided(phase) => {
+                ensure(matches!(phase, Phase::Active | Phase::Preparing), "that phase is decided")?;
+                ensure(txn.is_some_and(|txn| reached(txn, *phase)), "that phase is not durable")
+            }
+            Refusal::NoSuchBranch(id) => ensure(
+                txn.is_some_and(|txn| txn.phase != Phase::Active && txn.find(id).is_none()),
+                "it has that branch",
+            ),
+            Refusal::BranchEnded(id, outcome) => {
+                let txn = txn.ok_or("nothing is stored")?;
+                let stored = txn.find(id).map(|index| &txn.branches[index as usize]).ok_or("no such branch")?;
+                ensure(branch_ended(txn, stored).contains(outcome), "that end is not durable")
             }
             Refusal::NotFound => {
                 let begins = matches!(request, Request::Begin(_) | Request::Inquire(Some(_)));
@@ -213,7 +233,7 @@ fn specs(request: &Request) -> &[Arc<BranchSpec>] {
     match request {
         Request::Begin(begin) => &begin.branches,
         Request::Join(specs, _) | Request::Decide { branches: specs, .. } => specs,
-        Request::Read | Request::Retry | Request::Follow { .. } | Request::Inquire(_) => &[],
+        Request::Read | Request::Retry | Request::Resolve(..) | Request::Follow { .. } | Request::Inquire(_) => &[],
     }
 }
 
@@ -223,6 +243,20 @@ fn is_open(answer: &Answer) -> bool {
         Answer::Outcome(outcome) => outcome.is_none(),
         Answer::History { .. } | Answer::Refused(_) => false,
     }
+}
+
+/// How a branch has ended, as far as that is durable. The end of all is told once the decision is, so that one which is
+/// not known to have acknowledged may have.
+fn branch_ended(txn: &Transaction, branch: &Branch) -> Vec<Outcome> {
+    if let Some(resolution) = &branch.resolution {
+        return vec![resolution.outcome];
+    }
+    let own = branch.heuristic.and_then(|heuristic| match heuristic {
+        Heuristic::Commit => Some(Outcome::Committed),
+        Heuristic::Rollback => Some(Outcome::Aborted),
+        Heuristic::Mixed => None,
+    });
+    own.into_iter().chain(txn.outcome()).collect()
 }
 
 /// Whether a transaction is in that phase or was. The end is told once its decision is durable.

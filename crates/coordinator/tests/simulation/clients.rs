@@ -5,7 +5,7 @@ use crate::world::{FAULTS_END, NODES, Small, World, fnv};
 use std::sync::Arc;
 use unanim_coordinator::{Answer, Begin, Refusal, Request, Ticket, Wait};
 use unanim_engine::{
-    BranchId, BranchSpec, Decision, Dialect, Gid, Mode, Outcome, Phase, RetryOverride, RetryPolicy, Target,
+    BranchId, BranchSpec, Decision, Dialect, Gid, Mode, Outcome, Phase, Resolution, RetryOverride, RetryPolicy, Target,
 };
 
 /// A client waits so long for one answer.
@@ -313,9 +313,15 @@ impl World {
         };
         let commit = |branches| Request::Decide { decision: Decision::Commit, branches, timeout_ms: None, wait: None };
         let refused = |branches: &[_]| Request::Begin(Box::new(begin(&unknown, branches, true, 1_000, None)));
-        let (name, request) = match self.choices.below(26) {
+        let (name, request) = match self.choices.below(34) {
             0..4 => (name, Request::Read),
             20..22 => (name, Request::Retry),
+            26..34 => {
+                let outcome = self.choices.pick(&[Outcome::Committed, Outcome::Aborted]);
+                let id = branch_id(&format!("b{}", self.choices.below(5)));
+                let said = Resolution::new(outcome, None, Some("ops")).expect("short enough");
+                (name, Request::Resolve(id, said))
+            }
             22..26 => {
                 let after = self.choices.pick(&[0, 1, 3, 6, 1_000]);
                 (name, Request::Follow { after, wait: self.choices.permille(800) })
@@ -363,6 +369,7 @@ fn may_ask_again(refusal: &Refusal) -> bool {
         | Refusal::NotAdmitted(_)
         | Refusal::NotFound => true,
         Refusal::GidConflict | Refusal::BranchConflict(_) | Refusal::Closed(_) | Refusal::AlreadyDecided(_) => false,
+        Refusal::NotDecided(_) | Refusal::NoSuchBranch(_) | Refusal::BranchEnded(..) => false,
         Refusal::NoBranches | Refusal::TooManyBranches(_) | Refusal::PayloadTooLarge(..) => false,
     }
 }

@@ -22,6 +22,16 @@ impl World {
         }
     }
 
+    /// What participants still hold, but for what a person has ended.
+    pub(crate) fn holding(&self) -> Vec<(Gid, BranchId)> {
+        let resolved = |(gid, id): &(Gid, BranchId)| {
+            self.store
+                .txn(gid)
+                .is_some_and(|txn| txn.find(id).is_some_and(|index| txn.branches[index as usize].resolution.is_some()))
+        };
+        self.participants.holding().into_iter().filter(|held| !resolved(held)).collect()
+    }
+
     /// An inquiry about a branch that never joined says nothing about the transaction.
     fn is_no_branch(&self, asked: usize) -> bool {
         let asked = &self.asked[asked];
@@ -48,10 +58,13 @@ impl World {
                 self.violated("not ended", format!("{} is {:?}: {:?}", txn.gid, txn.phase, txn.branches));
             }
             for branch in &txn.branches {
-                self.branch_ended(txn, &branch.spec.id, branch.heuristic.is_some());
+                // What a person has ended may have ended otherwise; nothing else may.
+                if branch.resolution.is_none() {
+                    self.branch_ended(txn, &branch.spec.id, branch.heuristic.is_some());
+                }
             }
         }
-        for (gid, branch) in self.participants.holding() {
+        for (gid, branch) in self.holding() {
             self.violated("still held", format!("{gid} {branch}"));
         }
         for (gid, outcome) in self.seen.outcomes.clone() {

@@ -84,6 +84,10 @@ fn every_seed_keeps_every_promise() {
             let why = kept.txn.reason.as_ref().map_or(String::new(), |r| format!(" ({:?})", r.code));
             *ends.entry(format!("{:?}{one_phase}{why}", kept.txn.phase)).or_default() += 1;
             *ends.entry("stuck once".into()).or_default() += u64::from(kept.was_stuck);
+            let resolved = kept.txn.branches.iter().any(|branch| branch.resolution.is_some());
+            *figures.entry("resolved").or_default() += u64::from(resolved);
+            let decided = resolved && kept.txn.one_phase();
+            *figures.entry("resolved in one phase").or_default() += u64::from(decided);
             *ends.entry("with a heuristic".into()).or_default() += u64::from(kept.txn.heuristic().is_some());
         }
     }
@@ -111,17 +115,22 @@ const EVERYTHING: &[&str] = &[
     "lost save answers",
     "refused: already decided",
     "refused: branch conflict",
+    "refused: branch ended",
     "refused: closed",
     "refused: gid conflict",
     "refused: loading",
     "refused: no branches",
+    "refused: no such branch",
     "refused: not admitted",
+    "refused: not decided",
     "refused: not found",
     "refused: payload too large",
     "refused: too many branches",
     "refused: too many open",
     "refused: unavailable",
     "replies: stale fence",
+    "resolved",
+    "resolved in one phase",
     "slices",
     "takeovers",
     "told: aborted",

@@ -3,7 +3,9 @@ use crate::agenda::Place;
 use crate::nodes::Delivery;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
-use unanim_coordinator::{Admission, Answer, Batch, Call, Filter, Found, Input, Lane, Loading, Stored, Ticket, View};
+use unanim_coordinator::{
+    Admission, Answer, Batch, Call, Filter, Found, Input, Lane, Loading, Request, Stored, Ticket, View,
+};
 use unanim_engine::{BranchId, BranchIndex, Dialect, Gid, Op, Outcome, Participant, Phase, Reply, Transaction, Vote};
 
 /// Bytes by which the records of a batch that waits for its turn may have grown.
@@ -49,6 +51,10 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn handed(&mut self, tick: u64, input: &Input) {
+        // What waits in line for a branch that is resolved is never called; nothing of that is durable yet.
+        if let Input::Request(_, gid, Request::Resolve(..)) = input {
+            self.in_line.retain(|(_, other, _)| other != gid);
+        }
         let gid = match input {
             Input::Request(_, gid, _) | Input::Gone(_, gid) | Input::Hurry(_, gid) => gid,
             Input::Found(gid, found) => {
@@ -157,6 +163,10 @@ impl World {
             Some((txn, _)) if !justifies(txn, id.op) => Some("call without a record"),
             Some((_, branch)) if direction.is_some() && branch.vote == Some(Vote::ReadOnly) => {
                 Some("call of a read-only branch")
+            }
+            // One that was replaced does not know what people said to its successor.
+            Some((_, branch)) if branch.resolution.is_some() && self.store.lives(place.serial) => {
+                Some("call of a resolved branch")
             }
             Some((_, branch)) if branch.spec != call.spec || branch.spec.participant != id.participant => {
                 Some("another branch is called")
@@ -321,6 +331,9 @@ fn is_wanted(txn: &Transaction, op: Op) -> bool {
 /// Whether a branch is still to be called, by what is stored.
 fn needs(txn: &Transaction, index: BranchIndex) -> bool {
     let branch = &txn.branches[index as usize];
+    if branch.resolution.is_some() {
+        return false;
+    }
     match txn.phase {
         Phase::Preparing => branch.vote.is_none(),
         Phase::Committing => branch.vote != Some(Vote::ReadOnly) && !branch.done,
@@ -346,6 +359,9 @@ fn kind(answer: &Answer) -> &'static str {
             Refusal::BranchConflict(_) => "refused: branch conflict",
             Refusal::Closed(_) => "refused: closed",
             Refusal::AlreadyDecided(_) => "refused: already decided",
+            Refusal::NotDecided(_) => "refused: not decided",
+            Refusal::NoSuchBranch(_) => "refused: no such branch",
+            Refusal::BranchEnded(..) => "refused: branch ended",
             Refusal::NotFound => "refused: not found",
             Refusal::NoBranches => "refused: no branches",
             Refusal::TooManyBranches(_) => "refused: too many branches",

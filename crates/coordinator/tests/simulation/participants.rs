@@ -55,10 +55,6 @@ impl Participants {
         let held = self.parts.iter().filter(|(_, part)| part.hold == Hold::Prepared);
         held.map(|(name, _)| name.clone()).collect()
     }
-
-    pub(crate) fn any_holds(&self) -> bool {
-        self.parts.values().any(|part| part.hold == Hold::Prepared)
-    }
 }
 
 pub(crate) fn participant(number: u64) -> Participant {

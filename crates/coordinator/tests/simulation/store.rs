@@ -196,8 +196,11 @@ fn standing(txn: &Transaction) -> Standing {
 /// What an event must rest on in the record itself.
 fn sound(event: &HistoryEvent, after: &Transaction) -> Result<(), String> {
     let agreed = |vote| matches!(vote, Some(Vote::Yes | Vote::ReadOnly));
-    let silent = after.branches.iter().find(|b| !agreed(b.vote) && !b.done);
-    let open = after.branches.iter().find(|b| after.asked && !b.done && b.vote != Some(Vote::ReadOnly));
+    let silent = after.branches.iter().find(|b| !agreed(b.vote) && !b.done && b.resolution.is_none());
+    let open = after
+        .branches
+        .iter()
+        .find(|b| after.asked && !b.done && b.resolution.is_none() && b.vote != Some(Vote::ReadOnly));
     match (&event.what, silent, open) {
         (Recorded::Decided(Outcome::Committed, _), Some(b), _) => {
             Err(format!("commits without the vote of {:?}", b.spec.id))

@@ -30,7 +30,9 @@ fn brief_request(request: &Request) -> String {
         Request::Decide { decision, branches, wait, timeout_ms } => {
             format!("{decision:?} wait={wait:?} timeout={timeout_ms:?} [{}]", names(branches))
         }
-        Request::Read | Request::Retry | Request::Follow { .. } | Request::Inquire(_) => format!("{request:?}"),
+        Request::Read | Request::Retry | Request::Resolve(..) | Request::Follow { .. } | Request::Inquire(_) => {
+            format!("{request:?}")
+        }
     }
 }
 
@@ -47,6 +49,7 @@ fn brief_event(what: &Recorded) -> String {
         Recorded::Decided(outcome, reason) => format!("{outcome:?}!{:?}", reason.as_ref().map(|r| r.code)),
         Recorded::Acknowledged(branch) => format!("#{branch}:done"),
         Recorded::Heuristic(branch, heuristic) => format!("#{branch}:{heuristic:?}?"),
+        Recorded::Resolved(branch, said) => format!("#{branch}:resolved {:?}", said.outcome),
         Recorded::Stuck | Recorded::Finished => format!("{what:?}"),
     }
 }

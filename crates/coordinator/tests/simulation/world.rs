@@ -287,7 +287,7 @@ impl World {
         let clients = || self.clients.iter().all(|c| c.ended || c.gone);
         let lanes = || self.nodes.iter().all(Node::idle) && self.nodes.iter().any(|n| n.lane.is_some());
         let stored = || self.store.kept.values().all(|kept| kept.txn.finished());
-        calm && clients() && lanes() && stored() && !self.participants.any_holds()
+        calm && clients() && lanes() && stored() && self.holding().is_empty()
     }
 
     fn owners_session_ends(&mut self) {

@@ -41,8 +41,10 @@ impl Mode {
 
     /// Whether an operation is still to be done by a branch.
     pub(crate) fn needs(self, txn: &Transaction, op: Op, branch: &Branch) -> bool {
-        match self {
-            Mode::TwoPhase => two_phase::needs(txn, op, branch),
-        }
+        // What a person has ended, nobody is asked about.
+        branch.resolution.is_none()
+            && match self {
+                Mode::TwoPhase => two_phase::needs(txn, op, branch),
+            }
     }
 }

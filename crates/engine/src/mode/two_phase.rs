@@ -13,12 +13,21 @@ pub(super) fn next(txn: &Transaction, wish: Option<Decision>, now: Timestamp) ->
             Some(Decision::Rollback) => aborted(ReasonCode::Client),
             None => Next::Wait,
         },
+        Phase::Preparing if resolved(txn) == Some(Outcome::Aborted) => aborted(ReasonCode::Client),
         Phase::Preparing if round.is_some_and(|r| r.refused.is_some()) => aborted(ReasonCode::Refused),
         Phase::Preparing if wish == Some(Decision::Rollback) => aborted(ReasonCode::Client),
         Phase::Preparing if txn.expired(now) => aborted(ReasonCode::Deadline),
         Phase::Preparing if all_closed => Next::Decide(Outcome::Committed, None),
         Phase::Committing | Phase::Aborting if all_closed => Next::Finish,
         Phase::Preparing | Phase::Committing | Phase::Aborting | Phase::Committed | Phase::Aborted => Next::Wait,
+    }
+}
+
+/// What a person said of the only branch, which decides where it has not been decided.
+fn resolved(txn: &Transaction) -> Option<Outcome> {
+    match &*txn.branches {
+        [only] => only.resolution.as_ref().map(|resolution| resolution.outcome),
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use unanim_engine::{
     Body, BranchId, BranchIndex, BranchSpec, CallState, Decision, Dialect, Durability, Effect, Event, Failure, Gid,
     HistoryEvent, Limits, Mode, Op, Outcome, Participant, Phase, Reason, ReasonCode, Recorded, Rejection, Reply,
-    RetryPolicy, Target, Timestamp, Transaction, step,
+    Resolution, RetryPolicy, Target, Timestamp, Transaction, step,
 };
 
 /// When every transaction here begins.
@@ -51,6 +51,12 @@ pub(crate) fn committed() -> Recorded {
 
 pub(crate) fn aborted(code: ReasonCode) -> Recorded {
     Recorded::Decided(Outcome::Aborted, Some(Reason { code, branch: None, detail: None }))
+}
+
+/// Nobody waits any longer for the vote of this branch.
+pub(crate) fn late(branch: BranchIndex, detail: Option<&str>) -> Recorded {
+    let reason = Reason { code: ReasonCode::Deadline, branch: Some(branch), detail: detail.map(Into::into) };
+    Recorded::Decided(Outcome::Aborted, Some(reason))
 }
 
 pub(crate) fn refused(branch: BranchIndex, detail: Option<&str>) -> Recorded {
@@ -158,7 +164,8 @@ impl Driven {
 
     fn check(&mut self, before: &Transaction, event: &Event, step: &Step) {
         let loud = |r: &Recorded| match r {
-            Recorded::BranchAdded(_) | Recorded::Phase(..) | Recorded::Decided(..) | Recorded::Heuristic(..) => true,
+            Recorded::BranchAdded(_) | Recorded::Phase(..) | Recorded::Decided(..) => true,
+            Recorded::Heuristic(..) | Recorded::Resolved(..) => true,
             Recorded::Voted(..) | Recorded::Acknowledged(_) | Recorded::Stuck | Recorded::Finished => false,
         };
         let durability = match &step.recorded[..] {
@@ -200,7 +207,10 @@ impl Driven {
             }
         }
         if self.txn.finished() {
-            assert!(self.calls.is_empty() && self.txn.due(&self.limits).is_none() && self.txn.op().is_none());
+            // Of what a person has ended a call may still be under way.
+            let resolved = |index: &BranchIndex| self.txn.branches[*index as usize].resolution.is_some();
+            assert!(self.calls.keys().all(resolved));
+            assert!(self.txn.due(&self.limits).is_none() && self.txn.op().is_none());
         } else {
             assert!(self.txn.due(&self.limits).is_some() || !self.calls.is_empty(), "it waits for nothing");
         }
@@ -212,7 +222,7 @@ impl Driven {
         let again = Transaction::load(&self.body, self.history.iter().cloned(), self.now);
         let durable = |t: &Transaction| {
             let at = (t.deadline_at, t.entered_at, t.decided_at, t.finished_at);
-            let of = |b: &unanim_engine::Branch| (b.spec.clone(), b.vote, b.done, b.heuristic);
+            let of = |b: &unanim_engine::Branch| (b.spec.clone(), b.vote, b.done, b.heuristic, b.resolution.clone());
             let branches: Vec<_> = t.branches.iter().map(of).collect();
             (t.phase, t.seq, t.stuck, t.asked, t.reason.clone(), at, branches, t.op())
         };
@@ -257,6 +267,10 @@ impl Driven {
 
     pub(crate) fn woke(&mut self) -> Step {
         self.step(Event::Woke)
+    }
+
+    pub(crate) fn resolve(&mut self, id: &str, resolution: Resolution) -> Result<Step, Rejection> {
+        self.try_step(Event::Resolved(BranchId::new(id).expect("a name"), resolution))
     }
 
     pub(crate) fn retried(&mut self) -> Step {

@@ -1,6 +1,7 @@
 //! After a crash: every call that the history does not exclude counts as made, and what is open goes on.
 use crate::driven::{
-    CALL_TIMEOUT_MS, DEADLINE_MS, Driven, aborted, call, committed, forced, lazy, no, only, refused, spec, timeout,
+    CALL_TIMEOUT_MS, DEADLINE_MS, Driven, aborted, call, committed, forced, late, lazy, no, only, refused, spec,
+    timeout,
 };
 use unanim_engine::Op::{Commit, Prepare, Rollback};
 use unanim_engine::Recorded::{Acknowledged, Finished, Voted};
@@ -45,7 +46,7 @@ fn past_the_deadline_it_aborts_and_rolls_back_all_that_may_have_been_asked() {
     let mut txn = Driven::preparing(["a", "b"]);
     txn.reply(0, Reply::Ok);
     txn.at(DEADLINE_MS).crash(0);
-    let step = forced([aborted(ReasonCode::Deadline)], [call(0, Rollback, 1), call(1, Rollback, 1)]);
+    let step = forced([late(0, None)], [call(0, Rollback, 1), call(1, Rollback, 1)]);
     assert_eq!(txn.woke(), step);
 }
 

@@ -9,6 +9,7 @@ mod loading;
 mod names;
 mod one_phase;
 mod random;
+mod resolving;
 mod retries;
 mod stuck;
 mod two_phase;

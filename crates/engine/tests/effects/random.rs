@@ -2,7 +2,8 @@
 use crate::driven::{BEGIN, Driven, spec, timeout};
 use proptest::prelude::*;
 use unanim_engine::{
-    BranchSpec, Decision, Dialect, Event, Failure, Heuristic, Op, Outcome, Phase, Reply, RetryOverride, Vote,
+    BranchId, BranchSpec, Decision, Dialect, Event, Failure, Heuristic, Op, Outcome, Phase, Reply, Resolution,
+    RetryOverride, Vote,
 };
 
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ enum Act {
     Woke,
     WokeWhenDue,
     Retried,
+    Resolve(u8, Outcome),
     Later(u64),
     /// The clock is set back.
     Earlier(u64),
@@ -49,6 +51,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Woke),
         4 => Just(Act::WokeWhenDue),
         1 => Just(Act::Retried),
+        1 => (0..5u8, prop::sample::select(vec![Outcome::Committed, Outcome::Aborted]))
+            .prop_map(|(name, outcome)| Act::Resolve(name, outcome)),
         2 => (0..90_000u64).prop_map(Act::Later),
         1 => (0..5_000u64).prop_map(Act::Earlier),
         2 => prop::option::of(any::<prop::sample::Index>()).prop_map(Act::Crash),
@@ -88,6 +92,10 @@ fn apply(txn: &mut Driven, act: Act, steps: &mut usize) {
         }
         Act::Woke => Event::Woke,
         Act::Retried => Event::Retried,
+        Act::Resolve(name, outcome) => {
+            let id = BranchId::new(&format!("b{name}")).expect("a name");
+            Event::Resolved(id, Resolution::new(outcome, None, Some("ops")).expect("short enough"))
+        }
         Act::WokeWhenDue => match txn.due() {
             None => return,
             Some(ms) => {
@@ -130,7 +138,9 @@ fn ends(txn: &mut Driven) {
     match txn.txn.outcome().expect("ended") {
         Outcome::Committed => {
             assert!(!refused && txn.txn.reason.is_none() && !txn.txn.branches.is_empty());
-            assert!(txn.txn.branches.iter().all(|b| b.done || b.vote == Some(Vote::ReadOnly)));
+            assert!(
+                txn.txn.branches.iter().all(|b| b.done || b.resolution.is_some() || b.vote == Some(Vote::ReadOnly))
+            );
         }
         Outcome::Aborted => assert!(txn.txn.reason.is_some()),
     }

@@ -1,8 +1,8 @@
 //! Asking again: backoff, `Retry-After`, and messages that come late, twice or unasked.
-use crate::driven::{BEGIN, DEADLINE_MS, Driven, aborted, call, lazy, no, only, spec, timeout};
+use crate::driven::{BEGIN, DEADLINE_MS, Driven, call, late, lazy, no, only, spec, timeout};
 use unanim_engine::Op::{Commit, CommitOnePhase, Prepare, Rollback};
 use unanim_engine::Recorded::{Acknowledged, Finished, Voted};
-use unanim_engine::{BranchSpec, CallState, Failure, ReasonCode, Reply, ReplyCode, RetryOverride, Vote};
+use unanim_engine::{BranchSpec, CallState, Failure, Reply, ReplyCode, RetryOverride, Vote};
 
 fn unavailable(retry_after_ms: u64) -> Reply {
     Reply::Unknown { failure: Failure::Status(503), retry_after_ms }
@@ -95,7 +95,10 @@ fn retry_after_never_delays_an_abort() {
     let mut txn = Driven::preparing(["a"]);
     txn.reply(0, unavailable(300_000));
     let step = txn.at(DEADLINE_MS).woke();
-    assert_eq!((step.recorded, step.effects), (vec![aborted(ReasonCode::Deadline)], vec![call(0, Rollback, 2)]));
+    assert_eq!(
+        (step.recorded, step.effects),
+        (vec![late(0, Some("it answered with status 503"))], vec![call(0, Rollback, 2)])
+    );
 
     let mut txn = Driven::preparing(["a"]);
     txn.reply(0, ongoing(300_000));
@@ -256,5 +259,5 @@ fn a_retry_asks_for_no_vote_that_would_come_too_late() {
     let mut txn = Driven::preparing(["a"]);
     txn.at(DEADLINE_MS - 1).reply(0, timeout());
     let step = txn.at(DEADLINE_MS).retried();
-    assert_eq!((step.recorded, step.effects), (vec![aborted(ReasonCode::Deadline)], vec![call(0, Rollback, 2)]));
+    assert_eq!((step.recorded, step.effects), (vec![late(0, Some("no answer in time"))], vec![call(0, Rollback, 2)]));
 }

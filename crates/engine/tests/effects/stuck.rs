@@ -1,7 +1,7 @@
 //! Open in one phase for too long: marked, and still asked.
-use crate::driven::{DEADLINE_MS, Driven, LIMITS, aborted, call, forced, lazy, no, only, timeout};
+use crate::driven::{DEADLINE_MS, Driven, LIMITS, call, forced, late, lazy, no, only, timeout};
 use unanim_engine::Op::{Commit, Rollback};
-use unanim_engine::{Phase, ReasonCode, Recorded, Reply};
+use unanim_engine::{Phase, Recorded, Reply};
 
 const STUCK_MS: u64 = LIMITS.stuck_after_ms;
 
@@ -71,7 +71,7 @@ fn even_with_no_patience_at_all_a_waking_leads_somewhere() {
     let mut txn = Driven::preparing(["a"]);
     txn.limits.stuck_after_ms = 0;
     let step = txn.at(DEADLINE_MS).woke();
-    assert_eq!(step, forced([Recorded::Stuck, aborted(ReasonCode::Deadline)], []));
+    assert_eq!(step, forced([Recorded::Stuck, late(0, None)], []));
     txn.reply(0, timeout());
     assert_eq!(txn.called(), [0]);
     assert_eq!(txn.woke_when_due(), lazy([Recorded::Stuck], []));

@@ -46,7 +46,7 @@ impl Model for Setting {
             Property::always(ATOMIC, |_, world: &World| atomic(world)),
             Property::always(UNCHANGED, |_, world: &World| world.told.is_none() || world.told == world.txn.outcome()),
             Property::always(NOTHING_HELD, |_, world: &World| {
-                !world.txn.finished() || !world.participants.contains(&Participant::Prepared)
+                !world.txn.finished() || world.unresolved().all(|p| p != Participant::Prepared)
             }),
             Property::always(JUSTIFIED, |_, world: &World| !world.unjustified),
             Property::always(ENDS, |_, world: &World| world.txn.finished() || !at_rest(world)),
@@ -64,12 +64,13 @@ impl Model for Setting {
 
 /// What has been done and what was said about it go together.
 fn atomic(world: &World) -> bool {
-    let any = |state| world.participants.contains(&state);
+    // A participant that a person has ended may have done anything; all the others do what was decided.
+    let any = |state| world.unresolved().any(|participant| participant == state);
     let said = |outcome| [world.told, world.durable.outcome()].contains(&Some(outcome));
     let committed = any(Participant::Committed) || said(Outcome::Committed);
     let rolled_back = any(Participant::RolledBack) || said(Outcome::Aborted);
     let whole = world.txn.phase != Phase::Committed
-        || world.participants.iter().all(|p| matches!(p, Participant::Committed | Participant::Bystander));
+        || world.unresolved().all(|p| matches!(p, Participant::Committed | Participant::Bystander));
     !(committed && rolled_back) && whole && !world.contradicted
 }
 
@@ -85,7 +86,12 @@ fn at_rest(world: &World) -> bool {
 }
 
 fn faults(crashes: u8, timeouts: u8) -> Faults {
-    Faults { crashes, timeouts }
+    Faults { crashes, timeouts, resolutions: 0 }
+}
+
+/// The same, and people who say how that many branches ended.
+fn resolved(resolutions: u8, faults: Faults) -> Faults {
+    Faults { resolutions, ..faults }
 }
 
 /// Visits every state, and holds each against all properties.
@@ -109,6 +115,22 @@ fn one_branch_in_one_phase() {
 #[test]
 fn two_branches() {
     holds(2, false, faults(2, 2));
+}
+
+#[test]
+fn a_person_resolves_one_of_two() {
+    holds(2, false, resolved(1, faults(1, 1)));
+}
+
+#[test]
+fn a_person_resolves_both_or_the_only_one() {
+    holds(1, false, resolved(1, faults(2, 2)));
+    holds(2, false, resolved(2, faults(1, 0)));
+}
+
+#[test]
+fn a_person_decides_in_one_phase() {
+    holds(1, true, resolved(1, faults(2, 3)));
 }
 
 #[test]
@@ -155,6 +177,15 @@ fn silence_taken_for_an_answer_is_seen() {
     seen(Bug::UnknownRefused, 1, true, [ATOMIC]);
     seen(Bug::UnknownOk, 1, false, [NOTHING_HELD, ENDS]);
     seen(Bug::UnknownOk, 2, false, [ATOMIC]);
+}
+
+#[test]
+fn a_resolution_that_is_not_forced_is_seen() {
+    let setting =
+        Setting { branches: 1, one_phase: true, faults: resolved(1, faults(1, 1)), bug: Some(Bug::ResolvedLazy) };
+    let checker =
+        setting.checker().threads(2).finish_when(HasDiscoveries::AllOf([UNCHANGED].into())).spawn_bfs().join();
+    drop(checker.assert_any_discovery(UNCHANGED));
 }
 
 #[test]

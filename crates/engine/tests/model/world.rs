@@ -5,8 +5,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use unanim_engine::{
     Body, BranchId, BranchIndex, BranchSpec, CallState, Decision, Dialect, Durability, Effect, Event, Failure, Gid,
-    HistoryEvent, Limits, Mode, Op, Outcome, Phase, Recorded, Reply, RetryPolicy, Target, Timestamp, Transaction, Vote,
-    step,
+    HistoryEvent, Limits, Mode, Op, Outcome, Phase, Recorded, Reply, Resolution, RetryPolicy, Target, Timestamp,
+    Transaction, Vote, step,
 };
 
 pub(crate) const LIMITS: Limits = Limits { branches_max: 3, payload_bytes_max: 0, stuck_after_ms: u64::MAX / 2 };
@@ -34,6 +34,8 @@ pub(crate) enum Bug {
     UnknownOk,
     /// A participant forgets what it rolled back.
     NoTombstones,
+    /// A person's word is passed on before it is durable.
+    ResolvedLazy,
 }
 
 /// What may happen next.
@@ -43,6 +45,10 @@ pub(crate) enum Action {
     Rollback,
     Deadline,
     Retry,
+    /// It has been open in one phase, asked in one, for too long.
+    Stuck,
+    /// A person says how a branch ended.
+    Resolve(BranchIndex, Outcome),
     /// All that has changed becomes durable: the gates open.
     Save,
     /// Back to what is durable.
@@ -59,6 +65,8 @@ pub(crate) enum Action {
 pub(crate) struct Faults {
     pub(crate) crashes: u8,
     pub(crate) timeouts: u8,
+    /// What people say is no fault, and as rare.
+    pub(crate) resolutions: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -150,6 +158,9 @@ impl World {
         if !self.unsaved.is_empty() {
             actions.push(Action::Save);
         }
+        if self.left.resolutions > 0 {
+            self.resolutions(actions);
+        }
         if self.left.crashes > 0 {
             actions.push(Action::Crash);
         }
@@ -166,6 +177,37 @@ impl World {
         }
     }
 
+    fn resolutions(&self, actions: &mut Vec<Action>) {
+        let in_one_phase = self.txn.phase == Phase::Preparing && self.txn.one_phase();
+        if in_one_phase && !self.txn.stuck {
+            actions.push(Action::Stuck);
+        }
+        for (branch, index) in self.txn.branches.iter().zip(0..) {
+            if branch.resolution.is_none() && (self.txn.outcome().is_some() || in_one_phase) {
+                let outcomes = [Outcome::Committed, Outcome::Aborted];
+                actions.extend(outcomes.map(|outcome| Action::Resolve(index, outcome)));
+            }
+        }
+    }
+
+    fn resolve(&mut self, branch: BranchIndex, outcome: Outcome) {
+        self.left.resolutions -= 1;
+        let id = self.txn.branches[branch as usize].spec.id.clone();
+        let said = Resolution::new(outcome, None, None).expect("short enough");
+        self.step(Event::Resolved(id, said), START);
+        if self.bug == Some(Bug::ResolvedLazy) {
+            self.told = self.told.or(self.txn.outcome());
+        }
+    }
+
+    /// Participants that no person has ended.
+    pub(crate) fn unresolved(&self) -> impl Iterator<Item = Participant> {
+        let said = |txn: &Transaction, at: usize| txn.branches[at].resolution.is_some();
+        let all = self.participants.iter().copied().enumerate();
+        all.filter(move |(at, _)| !said(&self.txn, *at) && !said(&self.durable, *at))
+            .map(|(_, participant)| participant)
+    }
+
     /// None where nothing changes.
     pub(crate) fn after(&self, action: Action) -> Option<World> {
         let mut next = self.clone();
@@ -174,6 +216,8 @@ impl World {
             Action::Rollback => next.step(Event::Requested(Decision::Rollback, None), START),
             Action::Deadline => next.step(Event::Woke, DEADLINE),
             Action::Retry => next.step(Event::Woke, RETRY),
+            Action::Stuck => next.step(Event::Woke, START.after(LIMITS.stuck_after_ms)),
+            Action::Resolve(branch, outcome) => next.resolve(branch, outcome),
             Action::Save => next.save(),
             Action::Crash => next.crash(),
             Action::Timeout(branch) => next.timeout(branch),
@@ -218,6 +262,7 @@ impl World {
             Op::Commit => outcome != Some(Outcome::Committed),
             Op::Rollback => outcome != Some(Outcome::Aborted),
         };
+        self.unjustified |= self.durable.branches[branch as usize].resolution.is_some();
         if matches!(op, Op::Commit | Op::Rollback) {
             self.told = self.told.or(self.txn.outcome());
         }
@@ -232,7 +277,7 @@ impl World {
         self.told = self.told.or(self.durable.outcome());
         for effect in std::mem::take(&mut self.waiting) {
             let Effect::Call { branch, op, attempt } = effect;
-            if self.txn.wants(op) {
+            if self.txn.wants_call(branch, op) {
                 self.send(effect);
             } else {
                 let reply = Reply::unknown(Failure::Unsent);
@@ -315,8 +360,12 @@ struct Key {
     left: Faults,
     told: Option<Outcome>,
     broken: (bool, bool),
+    stuck: (bool, bool),
     branches: [Option<BranchKey>; 3],
 }
+
+/// Vote, acknowledgement, and what a person said.
+type Standing = (u8, bool, Option<Outcome>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct BranchKey {
@@ -325,14 +374,17 @@ struct BranchKey {
     attempts: u32,
     call: u8,
     waiting: Option<(Op, u32)>,
-    live: (u8, bool),
-    durable: (u8, bool),
+    live: Standing,
+    durable: Standing,
 }
 
 impl World {
     fn fresh_key(&self) -> Key {
-        let standing =
-            |txn: &Transaction, at: usize| (txn.branches[at].vote.map_or(0, |v| v as u8 + 1), txn.branches[at].done);
+        let standing = |txn: &Transaction, at: usize| {
+            let branch = &txn.branches[at];
+            let said = branch.resolution.as_ref().map(|resolution| resolution.outcome);
+            (branch.vote.map_or(0, |v| v as u8 + 1), branch.done, said)
+        };
         let mut branches = [None; 3];
         for (at, slot) in branches.iter_mut().enumerate().take(self.participants.len()) {
             let waits =
@@ -360,6 +412,7 @@ impl World {
             left: self.left,
             told: self.told,
             broken: (self.unjustified, self.contradicted),
+            stuck: (self.txn.stuck, self.durable.stuck),
             branches,
         }
     }

@@ -30,6 +30,14 @@ fn explained(refusal: Refusal, place: impl Fn(&BranchId) -> String) -> Problem {
         Refusal::AlreadyDecided(outcome) => {
             Problem::new(ProblemCode::AlreadyDecided, format!("the transaction is {}", outcome_name(Some(outcome))))
         }
+        Refusal::NotDecided(phase) => Problem::new(
+            ProblemCode::Closed,
+            format!("the transaction is {}: only what is decided can be resolved", phase_name(phase)),
+        ),
+        Refusal::NoSuchBranch(id) => Problem::new(ProblemCode::NotFound, format!("no branch is called {id}")),
+        Refusal::BranchEnded(id, outcome) => {
+            Problem::new(ProblemCode::AlreadyDecided, format!("{id} has ended, {}", outcome_name(Some(outcome))))
+        }
         Refusal::NotFound => of(ProblemCode::NotFound, "no transaction has this gid"),
         Refusal::NoBranches => {
             of(ProblemCode::InvalidRequest, "there is nothing to commit: the transaction has no branch")
