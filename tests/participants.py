@@ -184,9 +184,9 @@ class Participant:
     """Says yes to everything until told otherwise: `on("prepare", NO)`; several behaviours are taken one per call, and
     the last one stays."""
 
-    def __init__(self, port=None, up=True, tls=None):
-        self.port = port or harness.free_port()
-        self.address = f"127.0.0.1:{self.port}"
+    def __init__(self, port=None, up=True, tls=None, host="127.0.0.1"):
+        self.host, self.port = host, port or harness.free_port()
+        self.address = f"{host}:{self.port}"
         self.url = f"{'https' if tls else 'http'}://{self.address}"
         self._tls = tls
         self._calls = []
@@ -200,7 +200,7 @@ class Participant:
         """Listens (again)."""
         self.closed = threading.Event()
         self._connections = []
-        self._listener = _Listener(("127.0.0.1", self.port), _Handler)
+        self._listener = _Listener((self.host, self.port), _Handler)
         self._listener.owner = self
         if self._tls:
             self._listener.socket = self._tls.wrap_socket(self._listener.socket, server_side=True)
