@@ -1,6 +1,7 @@
 //! Many transactions, one thread, no I/O: requests, replies, saves, loads, look-ups and due times in; batches, calls,
 //! answers and look-ups out.
 use crate::batch::{Batch, Batches, Gate, Held, Unsaved};
+use crate::counting::Before;
 use crate::dispatch::Dispatch;
 use crate::figures::Figures;
 use crate::keyed::{HashKey, Map, Set};
@@ -8,11 +9,10 @@ use crate::list::{Begins, OpenPlace};
 use crate::open::{Open, Slot};
 use crate::plant::{Bug, Plant, overtake};
 use crate::record::{Record, Standing, encode};
-use crate::request::{Admission, Alert, Call, CallId, Input, Output, Saved, Settings};
+use crate::request::{Admission, Call, CallId, Input, Output, Saved, Settings};
 use crate::timers::Timers;
 use unanim_engine::{
-    Body, BranchIndex, Durability, Effect, Event, Failure, Gid, Outcome, Phase, Rejection, Reply, Timestamp,
-    Transaction, step,
+    Body, Durability, Effect, Event, Failure, Gid, Phase, Rejection, Reply, Timestamp, Transaction, step,
 };
 
 /// Due transactions that one `Due` wakes, so that a load of many does not block the lane.
@@ -153,7 +153,8 @@ impl Lane {
     /// Counts for people and metrics.
     pub fn figures(&self) -> Figures {
         let (calls_in_flight, calls_queued) = self.dispatch.figures();
-        Figures { calls_in_flight, calls_queued, ..self.figures }
+        let oldest_at = self.begins.first().map(|place| place.created_at);
+        Figures { calls_in_flight, calls_queued, oldest_at, ..self.figures }
     }
 
     /// A transaction that is in memory: for names and instants that never change.
@@ -214,37 +215,6 @@ impl Lane {
             self.remove(gid);
         }
         Ok(())
-    }
-
-    fn count(&mut self, gid: &Gid, before: &Before, out: &mut Vec<Output>) {
-        let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return };
-        let Before { stuck, finished, branches, reporting } = *before;
-        if let Some(branch) = reporting.and_then(|index| open.txn.branches.get(index as usize))
-            && let Some(heuristic) = branch.heuristic
-        {
-            out.push(Output::Alert(gid.clone(), Alert::Heuristic(branch.spec.id.clone(), heuristic)));
-        }
-        match (stuck, open.txn.stuck) {
-            (false, true) => {
-                self.figures.stuck += 1;
-                out.push(Output::Alert(gid.clone(), Alert::Stuck(open.txn.phase)));
-            }
-            (true, false) => self.figures.stuck -= 1,
-            (true, true) | (false, false) => {}
-        }
-        if open.txn.branches.len() > branches {
-            let more: usize = open.txn.branches[branches..].iter().map(|b| b.spec.bytes()).sum();
-            open.bytes += more;
-            open.unsaved_bytes += more;
-            self.figures.open_bytes += more;
-        }
-        if !finished && open.txn.finished() {
-            match open.txn.outcome() {
-                Some(Outcome::Committed) => self.figures.committed += 1,
-                Some(Outcome::Aborted) | None => self.figures.aborted += 1,
-            }
-            self.figures.heuristics += u64::from(open.txn.heuristic().is_some());
-        }
     }
 
     /// After every change: into a batch, the timer, and whoever waited for this.
@@ -338,6 +308,7 @@ impl Lane {
             self.figures.stuck -= usize::from(open.txn.stuck);
             self.timers.disarm(gid, &mut open.armed);
             self.begins.remove(&OpenPlace { created_at: open.txn.created_at, gid: gid.clone() });
+            self.figures.moved(Some(open.txn.phase), None);
             self.figures.open -= 1;
             self.figures.open_bytes -= open.bytes;
         }
@@ -357,6 +328,7 @@ impl Lane {
     pub(crate) fn insert(&mut self, txn: Transaction, body: Option<Box<Body>>) {
         self.figures.begun += u64::from(body.is_some());
         let open = Open::new(txn, body);
+        self.figures.moved(None, Some(open.txn.phase));
         self.figures.open += 1;
         self.figures.open_bytes += open.bytes;
         self.begins.insert(OpenPlace { created_at: open.txn.created_at, gid: open.txn.gid.clone() });
@@ -367,32 +339,6 @@ impl Lane {
         match self.slots.get_mut(gid) {
             Some(Slot::Open(open)) => open,
             Some(Slot::Finding(_)) | None => panic!("{gid:?} was just seen open"),
-        }
-    }
-}
-
-/// What is compared after a step.
-struct Before {
-    stuck: bool,
-    finished: bool,
-    branches: usize,
-    /// The branch that reports to have finished on its own, where it had not before.
-    reporting: Option<BranchIndex>,
-}
-
-impl Before {
-    fn of(txn: &Transaction, event: &Event) -> Before {
-        let reporting = match event {
-            Event::Replied { branch, reply: Reply::Heuristic(_), .. } => Some(*branch),
-            Event::Resolved(id, _) => txn.find(id),
-            Event::Replied { .. } | Event::Joined(_) | Event::Requested(..) | Event::Woke | Event::Retried => None,
-        };
-        let had_none = |index: &BranchIndex| txn.branches.get(*index as usize).is_some_and(|b| b.heuristic.is_none());
-        Before {
-            stuck: txn.stuck,
-            finished: txn.finished(),
-            branches: txn.branches.len(),
-            reporting: reporting.filter(had_none),
         }
     }
 }

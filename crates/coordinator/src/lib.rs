@@ -5,6 +5,7 @@
 //! simulation runs this code, not a copy.
 
 mod batch;
+mod counting;
 mod dispatch;
 mod figures;
 mod keyed;
@@ -21,7 +22,7 @@ mod timers;
 mod view;
 
 pub use batch::{Batch, Gate};
-pub use figures::Figures;
+pub use figures::{Bounds, DECISION_MS, Figures, Histogram};
 pub use lane::Lane;
 pub use list::{Filter, OpenPage, OpenPlace, OutcomeIs};
 #[doc(hidden)]

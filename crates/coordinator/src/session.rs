@@ -67,7 +67,7 @@ impl Lane {
         }
         self.timers = Timers::default();
         self.begins.clear();
-        self.figures = Figures { open: 0, open_bytes: 0, stuck: 0, ..self.figures };
+        self.figures = Figures { open: 0, open_bytes: 0, stuck: 0, open_in: Default::default(), ..self.figures };
         tickets.sort();
         tickets.into_iter().for_each(|ticket| refuse(ticket, Refusal::Unavailable, out));
     }

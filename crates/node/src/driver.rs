@@ -283,9 +283,13 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
 
 /// A save does not fail: it is applied; or nobody knows, and the identical batch is sent again; or the session is over.
 async fn save_until_known<S: Store>(store: Rc<S>, batch: Arc<Batch>, shared: Rc<Shared>) -> Result<(), Ended> {
+    let began = Instant::now();
     loop {
         match store.save(batch.clone()).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                shared.saves.add(batch.records.len(), began.elapsed());
+                return Ok(());
+            }
             Err(SaveError::Fenced) => return Err(Ended::Fenced),
             Err(SaveError::Broken(what)) => return Err(Ended::Broken(what)),
             Err(SaveError::Full) => {

@@ -1,6 +1,7 @@
 //! How front doors reach the lane.
 use crate::ports::{Clock, Identity, StoreFigures};
 use crate::reading::Reads;
+use crate::saves::{SaveFigures, Saves};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) ended: Cell<bool>,
     /// For how long the oldest finished transaction should have been gone.
     pub(crate) purge_lag: Cell<Duration>,
+    pub(crate) saves: Saves,
     pub(crate) store: Box<dyn Reads>,
     /// The driver has come to rest.
     pub(crate) rested: Notify,
@@ -65,6 +67,8 @@ pub struct NodeFigures {
     pub store: StoreFigures,
     /// For how long the oldest finished transaction should have been gone: its retention is over.
     pub purge_lag: Duration,
+    /// Of the saves.
+    pub saves: SaveFigures,
 }
 
 impl Shared {
@@ -82,6 +86,7 @@ impl Shared {
             draining: Cell::new(false),
             ended: Cell::new(false),
             purge_lag: Cell::default(),
+            saves: Saves::default(),
             store,
             rested: Notify::new(),
         }
@@ -161,7 +166,12 @@ impl Handle {
     /// Counts for people and metrics.
     pub fn figures(&self) -> NodeFigures {
         let purge_lag = self.0.purge_lag.get();
-        NodeFigures { lane: self.0.lane.borrow().figures(), store: self.0.store.figures(), purge_lag }
+        NodeFigures {
+            lane: self.0.lane.borrow().figures(),
+            store: self.0.store.figures(),
+            saves: self.0.saves.figures(),
+            purge_lag,
+        }
     }
 
     /// From now on no new transaction begins.

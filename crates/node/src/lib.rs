@@ -11,9 +11,11 @@ mod list;
 pub mod ports;
 mod purge;
 mod reading;
+mod saves;
 
 pub use clock::SystemClock;
 pub use driver::{Ended, NodeSettings, start};
 pub use handle::{Asking, Handle, NodeFigures, Readiness};
 pub use list::{BadCursor, ListCursor, ListPage};
 pub use reading::HistoryPage;
+pub use saves::{BATCH_RECORDS, SAVE_MICROS, SaveFigures};

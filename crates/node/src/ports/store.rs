@@ -88,6 +88,8 @@ pub struct StoreFigures {
     pub save_micros: u64,
     /// Bytes of the write-ahead log, where there is one.
     pub wal_bytes: u64,
+    /// Bytes that are free where it lies, where that is known.
+    pub free_bytes: Option<u64>,
     /// The longest read, in microseconds: while it lasts the log cannot begin anew.
     pub read_micros_max: u64,
 }

@@ -24,6 +24,7 @@ pub(super) fn ready(app: &App) -> Reply {
 
 /// For Prometheus.
 pub(super) fn metrics(app: &App) -> Reply {
-    let page = app.metrics.page(&app.handle.figures(), &app.transport.figures(), app.handle.readiness());
+    let page =
+        app.metrics.page(&app.handle.figures(), &app.transport.figures(), app.handle.readiness(), app.handle.now());
     Reply::text(CONTENT_TYPE, page)
 }

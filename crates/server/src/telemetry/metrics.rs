@@ -1,16 +1,25 @@
 //! `/metrics` in Prometheus' text format. Names and units are documented in docs/ and only ever added.
+use super::exposition::{Page, label_value};
 use super::process::Process;
 use hyper::Method;
 use std::cell::{Cell, RefCell};
-use std::fmt::{Display, Write};
 use std::time::Duration;
-use unanim_adapters::transport::http::TransportFigures;
-use unanim_node::{NodeFigures, Readiness};
+use unanim_adapters::transport::http::{Ended, TransportFigures};
+use unanim_api::names::phase_name;
+use unanim_coordinator::{Bounds, DECISION_MS, Figures, Histogram};
+use unanim_engine::Timestamp;
+use unanim_node::{BATCH_RECORDS, NodeFigures, Readiness, SAVE_MICROS};
 
 /// The content type of this format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// Upper bounds of the durations' buckets, in seconds.
-const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+/// Bounds of how long a request takes, in microseconds.
+const REQUEST_MICROS: Bounds = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
+    60_000_000,
+];
+/// Of a second.
+const MICROS: f64 = 1e6;
+const MILLIS: f64 = 1e3;
 
 /// Where a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,30 +47,11 @@ impl Door {
 pub(crate) struct Metrics {
     /// Few combinations, so that looking at each is cheaper than a hash.
     requests: RefCell<Vec<(Door, &'static str, u16, u64)>>,
-    durations: [Histogram; Door::ALL.len()],
+    durations: [Cell<Histogram>; Door::ALL.len()],
     pub(crate) connections: Cell<usize>,
     pub(crate) connections_max: Cell<usize>,
     /// Streams of events that are open.
     pub(crate) streams: Cell<usize>,
-}
-
-#[derive(Default)]
-struct Histogram {
-    buckets: [Cell<u64>; BUCKETS.len()],
-    count: Cell<u64>,
-    seconds: Cell<f64>,
-}
-
-impl Histogram {
-    fn add(&self, took: Duration) {
-        let seconds = took.as_secs_f64();
-        let at = BUCKETS.partition_point(|bound| *bound < seconds);
-        if let Some(bucket) = self.buckets.get(at) {
-            bucket.set(bucket.get() + 1);
-        }
-        self.count.set(self.count.get() + 1);
-        self.seconds.set(self.seconds.get() + seconds);
-    }
 }
 
 /// Methods of a client's own making are one label together.
@@ -86,12 +76,20 @@ impl Metrics {
             Some(request) => request.3 += 1,
             None => requests.push((door, method, status, 1)),
         }
-        self.durations[door as usize].add(took);
+        let mut durations = self.durations[door as usize].get();
+        durations.add(&REQUEST_MICROS, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.durations[door as usize].set(durations);
     }
 
     /// The whole page.
-    pub(crate) fn page(&self, node: &NodeFigures, transport: &TransportFigures, readiness: Readiness) -> String {
-        let mut page = Page(String::with_capacity(8 << 10));
+    pub(crate) fn page(
+        &self,
+        node: &NodeFigures,
+        transport: &TransportFigures,
+        readiness: Readiness,
+        now: Timestamp,
+    ) -> String {
+        let mut page = Page::default();
         let build = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
         page.family("unanim_build_info", "gauge", "Always 1; which build this is.").sample(
             "unanim_build_info",
@@ -105,11 +103,12 @@ impl Metrics {
             u8::from(readiness == Readiness::Ready),
         );
         self.http(&mut page);
+        open(&mut page, node, now);
         lane(&mut page, node);
         calls(&mut page, transport);
         store(&mut page, node);
         process(&mut page, &Process::read());
-        page.0
+        page.text()
     }
 
     fn http(&self, page: &mut Page) {
@@ -121,16 +120,8 @@ impl Metrics {
         let name = "unanim_http_request_duration_seconds";
         page.family(name, "histogram", "From a request's head to its answer, waits included, by front door.");
         for door in Door::ALL {
-            let histogram = &self.durations[door as usize];
             let label = format!("door=\"{}\"", door.name());
-            let mut sum = 0;
-            for (bound, bucket) in BUCKETS.iter().zip(&histogram.buckets) {
-                sum += bucket.get();
-                page.sample(&format!("{name}_bucket"), &format!("{label},le=\"{bound}\""), sum);
-            }
-            page.sample(&format!("{name}_bucket"), &format!("{label},le=\"+Inf\""), histogram.count.get());
-            page.sample(&format!("{name}_sum"), &label, histogram.seconds.get());
-            page.sample(&format!("{name}_count"), &label, histogram.count.get());
+            page.histogram(name, &label, &REQUEST_MICROS, MICROS, &self.durations[door as usize].get());
         }
         page.one("unanim_http_connections", "gauge", "Connections from clients that are open.", self.connections.get());
         page.one(
@@ -143,16 +134,29 @@ impl Metrics {
     }
 }
 
+/// What is open now.
+fn open(page: &mut Page, node: &NodeFigures, now: Timestamp) {
+    let lane = &node.lane;
+    let name = "unanim_transactions_open";
+    page.one(name, "gauge", "Transactions in memory.", lane.open);
+    let name = "unanim_transactions_open_in_phase";
+    page.family(name, "gauge", "Those that are open, by phase.");
+    for (phase, count) in Figures::PHASES.into_iter().zip(lane.open_in) {
+        page.sample(name, &format!("phase=\"{}\"", phase_name(phase)), count);
+    }
+    let oldest = lane.oldest_at.map_or(0, |at| now.0.saturating_sub(at.0));
+    let name = "unanim_transactions_oldest_open_seconds";
+    page.one(name, "gauge", "How long ago the oldest open one began; 0 without one.", oldest as f64 / 1e3);
+    page.one("unanim_transactions_open_bytes", "gauge", "Their bytes, roughly.", lane.open_bytes);
+    let name = "unanim_transactions_stuck";
+    page.one(name, "gauge", "Open transactions that are marked stuck: alert on these.", lane.stuck);
+    let name = "unanim_transaction_decision_seconds";
+    page.family(name, "histogram", "From the begin of a transaction to its decision.");
+    page.histogram(name, "", &DECISION_MS, MILLIS, &lane.decision_ms);
+}
+
 fn lane(page: &mut Page, node: &NodeFigures) {
     let lane = &node.lane;
-    page.one("unanim_transactions_open", "gauge", "Transactions in memory.", lane.open);
-    page.one("unanim_transactions_open_bytes", "gauge", "Their bytes, roughly.", lane.open_bytes);
-    page.one(
-        "unanim_transactions_stuck",
-        "gauge",
-        "Open transactions that are marked stuck: alert on these.",
-        lane.stuck,
-    );
     page.one("unanim_transactions_begun_total", "counter", "Transactions begun since the start.", lane.begun);
     page.one(
         "unanim_transactions_loaded_total",
@@ -183,6 +187,20 @@ fn calls(page: &mut Page, transport: &TransportFigures) {
     for (failure, count) in &transport.failures {
         page.sample(name, &format!("outcome=\"{failure}\""), count);
     }
+    let name = "unanim_participant_calls_total";
+    let help =
+        "Calls that ended, by participant: answered, or failed where nothing is known. Later ones are \"other\".";
+    page.family(name, "counter", help);
+    let mut participants: Vec<_> = transport.participants.iter().map(|(who, ended)| (who.as_str(), *ended)).collect();
+    participants.sort_unstable_by_key(|(who, _)| *who);
+    if transport.others != Ended::default() {
+        participants.push(("other", transport.others));
+    }
+    for (who, ended) in participants {
+        let who = label_value(who);
+        page.sample(name, &format!("participant=\"{who}\",outcome=\"answered\""), ended.answered);
+        page.sample(name, &format!("participant=\"{who}\",outcome=\"failed\""), ended.failed);
+    }
     page.one(
         "unanim_call_connections_opened_total",
         "counter",
@@ -204,6 +222,15 @@ fn store(page: &mut Page, node: &NodeFigures) {
         "Time spent on making them durable.",
         store.save_micros as f64 / 1e6,
     );
+    let name = "unanim_store_batch_records";
+    page.family(name, "histogram", "Records that a batch has: how many transactions share a flush.");
+    page.histogram(name, "", &BATCH_RECORDS, 1.0, &node.saves.records);
+    let name = "unanim_store_save_duration_seconds";
+    page.family(name, "histogram", "From handing a batch to the store to knowing that it is durable.");
+    page.histogram(name, "", &SAVE_MICROS, MICROS, &node.saves.micros);
+    if let Some(bytes) = store.free_bytes {
+        page.one("unanim_store_free_bytes", "gauge", "Room that is left where the data folder lies.", bytes);
+    }
     page.one("unanim_store_wal_bytes", "gauge", "Size of the write-ahead log.", store.wal_bytes);
     page.one(
         "unanim_store_read_seconds_max",
@@ -231,26 +258,6 @@ fn process(page: &mut Page, process: &Process) {
     }
 }
 
-struct Page(String);
-
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) -> &mut Page {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        self
-    }
-
-    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
-        let _ = match labels {
-            "" => writeln!(self.0, "{name} {value}"),
-            _ => writeln!(self.0, "{name}{{{labels}}} {value}"),
-        };
-    }
-
-    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
-        self.family(name, kind, help).sample(name, "", value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,7 +270,15 @@ mod tests {
         metrics.answered(Door::Classic, &Method::from_bytes(b"BREW").expect("a method"), 405, Duration::ZERO);
         let transport =
             TransportFigures { calls: 3, replies: 2, failures: vec![("timeout", 1)], ..TransportFigures::default() };
-        let page = metrics.page(&NodeFigures::default(), &transport, Readiness::Ready);
+        let participant = |who| unanim_engine::Participant::new(who).expect("a name");
+        let ended = Ended { answered: 5, failed: 2 };
+        let transport =
+            TransportFigures { participants: vec![(participant("http://a\"b:1"), ended)], others: ended, ..transport };
+        let mut node = NodeFigures::default();
+        (node.lane.open_in, node.lane.oldest_at) = ([1, 0, 2, 0], Some(Timestamp(500)));
+        node.lane.decision_ms.add(&DECISION_MS, 7);
+        node.saves.micros.add(&SAVE_MICROS, 60);
+        let page = metrics.page(&node, &transport, Readiness::Ready, Timestamp(2_000));
         let has = |line: &str| assert!(page.lines().any(|l| l == line), "{line} in\n{page}");
         has("unanim_http_requests_total{door=\"v1\",method=\"POST\",status=\"202\"} 2");
         has("unanim_http_requests_total{door=\"classic\",method=\"other\",status=\"405\"} 1");
@@ -274,6 +289,15 @@ mod tests {
         has("unanim_call_replies_total{outcome=\"answered\"} 1");
         has("unanim_call_replies_total{outcome=\"timeout\"} 1");
         has("unanim_ready 1");
+        has("unanim_transactions_open_in_phase{phase=\"committing\"} 2");
+        has("unanim_transactions_oldest_open_seconds 1.5");
+        has("unanim_transaction_decision_seconds_bucket{le=\"0.005\"} 0");
+        has("unanim_transaction_decision_seconds_bucket{le=\"0.01\"} 1");
+        has("unanim_transaction_decision_seconds_sum 0.007");
+        has("unanim_store_save_duration_seconds_bucket{le=\"0.0001\"} 1");
+        has("unanim_store_batch_records_bucket{le=\"+Inf\"} 0");
+        has(r#"unanim_participant_calls_total{participant="http://a\"b:1",outcome="failed"} 2"#);
+        has(r#"unanim_participant_calls_total{participant="other",outcome="answered"} 5"#);
         let mut families: Vec<_> = page.lines().filter_map(|l| l.strip_prefix("# TYPE ")).collect();
         let count = families.len();
         families.sort_unstable();

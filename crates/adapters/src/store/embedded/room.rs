@@ -163,7 +163,7 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 }
 
 /// Bytes that a process of this user can still write in a folder.
-fn free_bytes(dir: &Path) -> io::Result<u64> {
+pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
     let figures = rustix::fs::statvfs(dir)?;
     Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
 }

@@ -1,5 +1,6 @@
 //! What the threads of one store share: counters, the room that is left, and whether it broke.
 use super::room::RoomKeeper;
+use super::room::free_bytes;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,6 +65,7 @@ impl Shared {
             bytes: read(&self.bytes),
             save_micros: read(&self.save_micros),
             wal_bytes: std::fs::metadata(&self.log).map_or(0, |log| log.len()),
+            free_bytes: self.log.parent().and_then(|dir| free_bytes(dir).ok()),
             read_micros_max: read(&self.read_micros_max),
         }
     }

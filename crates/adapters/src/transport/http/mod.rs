@@ -11,7 +11,7 @@ mod reply;
 mod request;
 mod tls;
 
-pub use figures::TransportFigures;
+pub use figures::{Ended, TransportFigures};
 pub use reply::{Answer, classify};
 pub use request::{BadHeader, check_header};
 pub use tls::BadCaFile;

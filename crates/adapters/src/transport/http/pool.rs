@@ -138,7 +138,7 @@ impl Pool {
 
     /// Delivers a call's one reply. Nothing of the pool is borrowed meanwhile: whoever gets it may make calls.
     pub(super) fn deliver(&self, id: CallId, replies: &Replies, reply: Reply) {
-        self.figures.count(&reply);
+        self.figures.count(&id.participant, &reply);
         replies.deliver(id, reply);
     }
 
