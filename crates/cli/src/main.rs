@@ -1,10 +1,8 @@
 //! `unanim`: the one binary. Each subcommand is a module of its own; this one only tells them apart.
 
 mod bench;
-mod coordinator;
 mod demo;
 mod duration;
-mod http;
 mod output;
 mod participant;
 mod tx;

@@ -2,13 +2,16 @@
 
 use std::process::ExitCode;
 
+use bytes::Bytes;
 use tokio::task::JoinSet;
+use unanim::Wait;
+use unanim::client::Filter;
 
+use super::door::{Door, ServerArgs};
 use super::list::{self, Pages};
 use super::progress::Progress;
 use super::table::printable;
-use super::{ServerArgs, connect, show};
-use crate::coordinator::{Coordinator, Filter};
+use super::{line, parsed, show};
 use crate::output;
 
 /// Requests under way: enough to share flushes of the server's disk.
@@ -88,35 +91,35 @@ enum Change {
 }
 
 pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
-    let coordinator = connect(&args.server)?;
+    let door = Door::new(&args.server)?;
     let gids = match args.participant.is_some() || args.stuck {
-        true => open(&coordinator, args.participant, args.stuck).await?,
+        true => open(&door, args.participant, args.stuck).await?,
         false => args.gids,
     };
-    all(&coordinator, Change::Retry, gids, args.json).await
+    all(&door, Change::Retry, gids, args.json).await
 }
 
 pub(super) async fn rollback(args: RollbackArgs) -> anyhow::Result<ExitCode> {
-    all(&connect(&args.server)?, Change::Rollback, args.gids, args.json).await
+    all(&Door::new(&args.server)?, Change::Rollback, args.gids, args.json).await
 }
 
 pub(super) async fn forget(args: ForgetArgs) -> anyhow::Result<ExitCode> {
-    all(&connect(&args.server)?, Change::Forget, args.gids, args.json).await
+    all(&Door::new(&args.server)?, Change::Forget, args.gids, args.json).await
 }
 
 /// The gids of the open ones; all of them, before the first is touched.
-async fn open(coordinator: &Coordinator, participant: Option<String>, stuck: bool) -> anyhow::Result<Vec<String>> {
+async fn open(door: &Door, participant: Option<String>, stuck: bool) -> anyhow::Result<Vec<String>> {
     let mut gids = Vec::new();
     // By phase, in the order in which they follow: finished ones are not even read, and one that moves on meanwhile is
     // seen twice rather than not at all.
     for phase in ["active", "preparing", "committing", "aborting"] {
         let filter = Filter {
-            phase: Some(phase.to_owned()),
+            phase: Some(phase.to_owned().into()),
             participant: participant.clone(),
             stuck: stuck.then_some(true),
             ..Filter::default()
         };
-        let mut pages = Pages::new(coordinator, filter, usize::MAX);
+        let mut pages = Pages::new(door, filter, usize::MAX);
         while let Some(page) = pages.next().await? {
             for item in page {
                 gids.push(list::parsed(&item)?.gid);
@@ -129,7 +132,7 @@ async fn open(coordinator: &Coordinator, participant: Option<String>, stuck: boo
 }
 
 /// A line for each, a summary when there are several, and on after one that failed.
-async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>, json: bool) -> anyhow::Result<ExitCode> {
+async fn all(door: &Door, change: Change, gids: Vec<String>, json: bool) -> anyhow::Result<ExitCode> {
     let total = gids.len();
     if total == 0 && !json {
         output::print("no transactions\n")?;
@@ -142,9 +145,9 @@ async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>, json:
         while under_way.len() < IN_FLIGHT_MAX
             && let Some(gid) = gids.next()
         {
-            let coordinator = coordinator.clone();
+            let door = door.clone();
             under_way.spawn(async move {
-                let changed = change.ask(&coordinator, &gid, json).await;
+                let changed = change.ask(&door, &gid, json).await;
                 (gid, changed)
             });
         }
@@ -152,7 +155,7 @@ async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>, json:
         let (gid, changed) = done?;
         progress.step();
         match changed {
-            Ok(line) => output::print(&format!("{line}\n"))?,
+            Ok(line) => output::print(&line)?,
             Err(error) => {
                 failed += 1;
                 output::complain(format_args!("unanim: transaction {gid:?}: {error:#}"));
@@ -167,18 +170,19 @@ async fn all(coordinator: &Coordinator, change: Change, gids: Vec<String>, json:
 
 impl Change {
     /// What it came to, in a line.
-    async fn ask(self, coordinator: &Coordinator, gid: &str, json: bool) -> anyhow::Result<String> {
+    async fn ask(self, door: &Door, gid: &str, json: bool) -> anyhow::Result<String> {
         let answer = match self {
-            Change::Retry => coordinator.retry(gid).await?,
-            Change::Rollback => coordinator.rollback(gid).await?,
-            Change::Forget => coordinator.forget(gid).await?,
+            Change::Retry => door.client.retry_raw(gid).await,
+            Change::Rollback => door.client.rollback_raw(gid, Wait::None).await,
+            Change::Forget => door.client.forget(gid).await.map(|()| Bytes::new()),
         };
+        let answer = answer.map_err(|error| door.explain(&error))?;
         match self {
             // There is nothing left to show.
-            Change::Forget if json => Ok(serde_json::json!({"gid": gid}).to_string()),
-            Change::Forget => Ok(format!("{} forgotten", printable(gid))),
-            Change::Retry | Change::Rollback if json => Ok(answer.text().trim_end().to_owned()),
-            Change::Retry | Change::Rollback => Ok(show::headline(&answer.parse()?)),
+            Change::Forget if json => Ok(format!("{}\n", serde_json::json!({"gid": gid}))),
+            Change::Forget => Ok(format!("{} forgotten\n", printable(gid))),
+            Change::Retry | Change::Rollback if json => Ok(line(&answer)),
+            Change::Retry | Change::Rollback => Ok(format!("{}\n", show::headline(&parsed(&answer)?))),
         }
     }
 

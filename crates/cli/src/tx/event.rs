@@ -5,10 +5,10 @@ use std::fmt::Write;
 use anyhow::Context;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use unanim::client::Reason;
 
 use super::show;
 use super::table::printable;
-use crate::coordinator::Reason;
 
 /// One event, as in a history and in a stream.
 #[derive(Debug)]
@@ -48,10 +48,6 @@ impl Shown {
         let line = format!("{} {:>5} {:<13} {}", self.at, self.seq, self.kind, self.details);
         format!("{}\n", line.trim_end())
     }
-
-    pub(super) fn is_last(&self) -> bool {
-        self.kind == "finished"
-    }
 }
 
 /// A word stands as it is; anything else is JSON, so that it is seen where it ends.
@@ -73,7 +69,7 @@ mod tests {
         let decided =
             Shown::parse(&format!(r#"{{"seq":3,"at":"{at}","type":"decided","outcome":"committed"}}"#)).unwrap();
         assert_eq!(decided.line(), format!("{at}     3 decided       outcome=committed\n"));
-        assert_eq!((decided.outcome.as_deref(), decided.is_last()), (Some("committed"), false));
+        assert_eq!(decided.outcome.as_deref(), Some("committed"));
         let data = format!(
             r#"{{"at":"{at}","branch":"p\u001b","detail":"no funds","later":{{"a":1}},"none":null,"seq":12345,"type":"voted"}}"#
         );
@@ -86,7 +82,6 @@ mod tests {
             Shown::parse(r#"{"type":"decided","reason":{"code":"refused","branch":"pay","detail":"no"}}"#).unwrap();
         assert_eq!(aborted.details, "reason=\"pay refused (no)\"");
         assert!(Shown::parse("{}").is_ok() && Shown::parse("[]").is_err());
-        assert!(Shown::parse(r#"{"type":"finished"}"#).unwrap().is_last());
     }
 
     #[test]

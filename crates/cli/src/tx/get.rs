@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::{ServerArgs, connect, show};
+use super::door::{Door, ServerArgs};
+use super::{line, parsed, show};
 use crate::output;
 
 #[derive(clap::Args, Debug)]
@@ -24,11 +25,12 @@ pub(super) struct GetArgs {
 }
 
 pub(super) async fn run(args: GetArgs) -> anyhow::Result<ExitCode> {
-    let answer = connect(&args.server)?.get(&args.gid).await;
+    let door = Door::new(&args.server)?;
+    let answer = door.client.get_raw(&args.gid).await.map_err(|error| door.explain(&error));
     let answer = answer.with_context(|| format!("transaction {:?}", args.gid))?;
     let shown = match args.json {
-        true => format!("{}\n", answer.text().trim_end()),
-        false => show::transaction(&answer.parse()?),
+        true => line(&answer),
+        false => show::transaction(&parsed(&answer)?),
     };
     output::print(&shown)?;
     Ok(ExitCode::SUCCESS)

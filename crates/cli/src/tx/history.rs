@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
+use super::door::{Door, ServerArgs};
 use super::event::Shown;
-use super::{ServerArgs, connect};
 use crate::output;
 
 #[derive(clap::Args, Debug)]
@@ -25,10 +25,10 @@ pub(super) struct HistoryArgs {
 }
 
 pub(super) async fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
-    let coordinator = connect(&args.server)?;
+    let door = Door::new(&args.server)?;
     let mut cursor: Option<String> = None;
     loop {
-        let page = coordinator.history(&args.gid, cursor.as_deref()).await;
+        let page = door.client.history_raw(&args.gid, cursor.as_deref()).await.map_err(|error| door.explain(&error));
         let page = page.with_context(|| format!("transaction {:?}", args.gid))?;
         let mut lines = String::new();
         for event in &page.items {

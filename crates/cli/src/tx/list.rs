@@ -6,12 +6,16 @@ use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
+use unanim::Transaction;
+use unanim::client::Filter;
 
+use super::door::{Door, ServerArgs};
+use super::show;
 use super::table::{printable, relative, table};
-use super::{ServerArgs, connect, show};
-use crate::coordinator::{Coordinator, Filter, Transaction};
 use crate::output;
 
+/// What one request asks for at most.
+const PAGE_MAX: usize = 100;
 const PHASES: [&str; 6] = ["active", "preparing", "committing", "aborting", "committed", "aborted"];
 
 #[derive(clap::Args, Debug)]
@@ -55,17 +59,18 @@ pub(super) struct ListArgs {
 }
 
 pub(super) async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
-    let coordinator = connect(&args.server)?;
+    let door = Door::new(&args.server)?;
     let filter = Filter {
-        phase: args.phase,
+        phase: args.phase.map(Into::into),
         mode: args.mode,
         participant: args.participant,
         stuck: args.stuck.then_some(true),
-        outcome: args.outcome,
+        outcome: args.outcome.map(Into::into),
         since_at: args.since,
         until_at: args.until,
+        limit: None,
     };
-    let mut pages = Pages::new(&coordinator, filter, args.limit as usize);
+    let mut pages = Pages::new(&door, filter, args.limit as usize);
     let mut rows = Vec::new();
     while let Some(page) = pages.next().await? {
         for item in &page {
@@ -89,7 +94,7 @@ pub(super) async fn run(args: ListArgs) -> anyhow::Result<ExitCode> {
 
 /// The pages of a list, up to a limit.
 pub(super) struct Pages<'a> {
-    coordinator: &'a Coordinator,
+    door: &'a Door,
     filter: Filter,
     left: usize,
     cursor: Option<String>,
@@ -99,8 +104,8 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(coordinator: &'a Coordinator, filter: Filter, limit: usize) -> Self {
-        Self { coordinator, filter, left: limit, cursor: None, is_over: false, are_more: false }
+    pub(super) fn new(door: &'a Door, filter: Filter, limit: usize) -> Self {
+        Self { door, filter, left: limit, cursor: None, is_over: false, are_more: false }
     }
 
     /// None after the last one; one may be empty.
@@ -108,7 +113,9 @@ impl<'a> Pages<'a> {
         if self.is_over {
             return Ok(None);
         }
-        let page = self.coordinator.list(&self.filter, self.left, self.cursor.as_deref()).await?;
+        self.filter.limit = Some(self.left.min(PAGE_MAX) as u32);
+        let page = self.door.client.list_raw(&self.filter, self.cursor.as_deref()).await;
+        let page = page.map_err(|error| self.door.explain(&error))?;
         if page.next_cursor.is_some() && page.next_cursor == self.cursor {
             bail!("the list does not go on: its next page is this one again");
         }
@@ -135,7 +142,7 @@ fn row(transaction: &Transaction, now: Timestamp) -> [String; 5] {
     ];
     [
         printable(&transaction.gid),
-        transaction.phase.clone(),
+        transaction.phase.to_string(),
         ago(&transaction.created_at),
         ago(&transaction.finished_at),
         remarks.into_iter().flatten().collect::<Vec<_>>().join(", "),

@@ -1,6 +1,7 @@
 //! `unanim tx`: hand in a transaction, follow it, and help one that is stuck, from a shell.
 
 mod change;
+mod door;
 mod event;
 mod get;
 mod history;
@@ -13,12 +14,10 @@ mod submit;
 mod table;
 mod watch;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-
-use crate::coordinator::Coordinator;
+use unanim::{Outcome, Transaction};
 
 /// Exit codes of `tx submit` and `tx watch`, beside 0 for committed and 1 for an error.
 const ABORTED: u8 = 2;
@@ -62,19 +61,6 @@ enum TxCommand {
     Forget(change::ForgetArgs),
 }
 
-#[derive(clap::Args, Debug)]
-struct ServerArgs {
-    /// The coordinator
-    #[arg(long, value_name = "URL", env = "UNANIM_SERVER", default_value = "http://127.0.0.1:8080")]
-    server: String,
-    /// A file with the token to show
-    #[arg(long, value_name = "FILE", env = "UNANIM_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
-    /// CA certificates (PEM) to trust, instead of the system's
-    #[arg(long, value_name = "PEM")]
-    ca_file: Option<PathBuf>,
-}
-
 /// Runs one of the subcommands.
 pub(crate) fn run(args: TxArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -91,21 +77,21 @@ pub(crate) fn run(args: TxArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn connect(args: &ServerArgs) -> anyhow::Result<Coordinator> {
-    let token = args.token_file.as_ref().map(|path| {
-        let token = std::fs::read_to_string(path);
-        token.with_context(|| format!("cannot read the token file {}", path.display()))
-    });
-    let token = token.transpose()?.map(|token| token.trim().to_owned());
-    let client = crate::http::Client::new(args.ca_file.as_deref())?.with_token(token)?;
-    Coordinator::new(&args.server, client)
-}
-
 /// What became of a transaction, as scripts are told.
-fn ended(outcome: &str) -> ExitCode {
+fn ended(outcome: &Outcome) -> ExitCode {
     match outcome {
-        "committed" => ExitCode::SUCCESS,
-        "aborted" => ABORTED.into(),
+        Outcome::Committed => ExitCode::SUCCESS,
+        Outcome::Aborted => ABORTED.into(),
         _ => UNDECIDED.into(),
     }
+}
+
+/// An answer as it is, on one line of its own.
+fn line(answer: &[u8]) -> String {
+    format!("{}\n", String::from_utf8_lossy(answer).trim_end())
+}
+
+/// An answer as a transaction.
+fn parsed(answer: &[u8]) -> anyhow::Result<Transaction> {
+    serde_json::from_slice(answer).context("the answer is no transaction: is that a Unanim server?")
 }

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use unanim::client::Resolution;
 
-use super::{ServerArgs, connect, show};
-use crate::coordinator::Resolution;
+use super::door::{Door, ServerArgs};
+use super::{line, parsed, show};
 use crate::output;
 
 #[derive(clap::Args, Debug)]
@@ -49,16 +50,16 @@ enum Settled {
 }
 
 pub(super) async fn run(args: ResolveArgs) -> anyhow::Result<ExitCode> {
-    let outcome = match args.outcome {
-        Settled::Committed => "committed",
-        Settled::RolledBack => "rolled_back",
+    let how = match args.outcome {
+        Settled::Committed => Resolution::committed(args.reason, args.by),
+        Settled::RolledBack => Resolution::rolled_back(args.reason, args.by),
     };
-    let how = Resolution { outcome, reason: &args.reason, by: &args.by };
-    let answer = connect(&args.server)?.resolve(&args.gid, &args.branch, &how).await;
+    let door = Door::new(&args.server)?;
+    let answer = door.client.resolve_raw(&args.gid, &args.branch, &how).await.map_err(|error| door.explain(&error));
     let answer = answer.with_context(|| format!("branch {:?} of transaction {:?}", args.branch, args.gid))?;
     output::print(&match args.json {
-        true => format!("{}\n", answer.text().trim_end()),
-        false => show::transaction(&answer.parse()?),
+        true => line(&answer),
+        false => show::transaction(&parsed(&answer)?),
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use unanim::client::{BranchView, Last, Reason};
+use unanim::{Outcome, Transaction};
 
 use super::table::{NOTHING, participant, printable, relative, table};
-use crate::coordinator::{Branch, Last, Reason, Transaction};
 
 /// After a submission: how it went in one line, then the branches.
 pub(super) fn submitted(transaction: &Transaction, took: Duration) -> String {
@@ -28,7 +29,7 @@ pub(super) fn headline(transaction: &Transaction) -> String {
 /// `order-17 aborted: pay refused (no funds)`
 fn stands(transaction: &Transaction) -> String {
     let mut line = format!("{} {}", printable(&transaction.gid), transaction.outcome);
-    if transaction.outcome != transaction.phase {
+    if transaction.outcome.as_str() != transaction.phase.as_str() {
         let _ = write!(line, " ({})", transaction.phase);
     }
     if let Some(reason) = &transaction.reason {
@@ -64,7 +65,7 @@ pub(super) fn why(reason: &Reason) -> String {
 fn details(transaction: &Transaction, now: Timestamp) -> String {
     let mut out = String::new();
     let mut line = format!("mode {}", transaction.mode);
-    let open = transaction.outcome == "undecided";
+    let open = transaction.outcome == Outcome::Undecided;
     let instants = [
         ("created", &transaction.created_at),
         ("deadline", if open { &transaction.deadline_at } else { &None }),
@@ -83,8 +84,8 @@ fn details(transaction: &Transaction, now: Timestamp) -> String {
     out
 }
 
-fn branches(branches: &[Branch], now: Timestamp) -> String {
-    let row = |branch: &Branch| {
+fn branches(branches: &[BranchView], now: Timestamp) -> String {
+    let row = |branch: &BranchView| {
         [
             printable(&branch.id),
             participant(branch.participant.as_deref().unwrap_or("")),
@@ -98,10 +99,10 @@ fn branches(branches: &[Branch], now: Timestamp) -> String {
     table(["branch", "participant", "state", "op", "attempts", "last reply", "next"], branches.iter().map(row))
 }
 
-fn state(branch: &Branch) -> String {
+fn state(branch: &BranchView) -> String {
     match &branch.heuristic {
         Some(heuristic) => format!("{}, HEURISTIC: {heuristic}", branch.state),
-        None => branch.state.clone(),
+        None => branch.state.to_string(),
     }
 }
 

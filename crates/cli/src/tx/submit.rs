@@ -2,17 +2,30 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::ValueEnum;
 
+use super::door::{Door, ServerArgs};
 use super::submission::Submission;
-use super::{ServerArgs, connect, ended, show};
-use crate::coordinator::{Transaction, Wait};
+use super::{ended, line, parsed, show};
 use crate::output;
 
 /// Whoever waits longer is told for what.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
+
+/// What a submission waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Wait {
+    /// Every participant has acknowledged the decision
+    Finished,
+    /// Committed or aborted is decided, and durable
+    Decided,
+    /// It is accepted
+    None,
+}
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -48,11 +61,22 @@ pub(super) struct SubmitArgs {
 
 pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let submission = Submission::read(&args.file)?;
-    let coordinator = connect(&args.server)?;
+    let door = Door::new(&args.server)?;
     let began = Instant::now();
-    let tried_for = humantime::format_duration(args.timeout);
-    let told = |why: anyhow::Error| output::complain(format_args!("unanim: {why:#}; trying again for {tried_for}"));
-    let submitting = coordinator.submit(&submission.body, args.wait, args.timeout, told);
+    let tried_for = humantime::format_duration(args.timeout).to_string();
+    let (is_told, told_by) = (AtomicBool::new(false), door.clone());
+    let client = door.client.clone().with_patience(args.timeout).on_retry(move |why| {
+        if !is_told.swap(true, Ordering::Relaxed) {
+            let why = told_by.explain(why);
+            output::complain(format_args!("unanim: {why:#}; trying again for {tried_for}"));
+        }
+    });
+    let wait = match args.wait {
+        Wait::Finished => unanim::Wait::Finished,
+        Wait::Decided => unanim::Wait::Decided,
+        Wait::None => unanim::Wait::None,
+    };
+    let submitting = client.submit_raw(submission.body.clone(), wait);
     let mut submitting = std::pin::pin!(submitting);
     let answer = tokio::select! {
         answer = &mut submitting => answer,
@@ -62,10 +86,11 @@ pub(super) async fn run(args: SubmitArgs) -> anyhow::Result<ExitCode> {
         }
     };
     // Whoever loses the answer can still ask by the gid, so it must not get lost with it.
+    let answer = answer.map_err(|error| door.explain(&error));
     let answer = answer.with_context(|| format!("transaction {:?}", submission.gid))?;
-    let transaction: Transaction = answer.parse()?;
+    let transaction = parsed(&answer)?;
     let shown = match args.json {
-        true => format!("{}\n", answer.text().trim_end()),
+        true => line(&answer),
         false => show::submitted(&transaction, began.elapsed()),
     };
     // What became of the transaction does not depend on who can be told: the exit code says it all the same.

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use unanim::{Error, Outcome};
 
+use super::door::{Door, ServerArgs};
 use super::event::Shown;
-use super::{ServerArgs, UNDECIDED, connect, ended};
-use crate::coordinator::{Coordinator, Events, Next};
+use super::{UNDECIDED, ended};
 use crate::output;
 
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -36,9 +37,9 @@ pub(super) struct WatchArgs {
 }
 
 pub(super) async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
-    let coordinator = connect(&args.server)?;
-    let mut watch = Watch { json: args.json, last_id: None, outcome: None, is_finished: false };
-    let watching = watch.follow(&coordinator, &args.gid);
+    let door = Door::new(&args.server)?;
+    let mut watch = Watch { json: args.json, outcome: None };
+    let watching = watch.follow(&door, &args.gid);
     let followed = match args.timeout {
         Some(timeout) => match tokio::time::timeout(timeout, watching).await {
             Ok(followed) => followed,
@@ -50,74 +51,58 @@ pub(super) async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
     match watch.outcome {
         Some(outcome) => Ok(ended(&outcome)),
         // It was decided before what was seen.
-        None => Ok(ended(&coordinator.outcome(&args.gid).await?)),
+        None => Ok(ended(&door.client.outcome(&args.gid).await.map_err(|error| door.explain(&error))?)),
     }
 }
 
 struct Watch {
     json: bool,
-    last_id: Option<String>,
-    outcome: Option<String>,
-    is_finished: bool,
+    outcome: Option<Outcome>,
 }
 
 impl Watch {
-    /// Until it is finished.
-    async fn follow(&mut self, coordinator: &Coordinator, gid: &str) -> anyhow::Result<()> {
-        let mut pause = PAUSE_FIRST;
-        let (mut was_there, mut is_told) = (false, false);
-        while !self.is_finished {
-            let lost = match coordinator.events(gid, self.last_id.as_deref()).await? {
-                Next::Nothing => return Ok(()),
-                Next::Stream(events) => {
+    /// Until it is finished. The client has no patience, so that what it waits for is told.
+    async fn follow(&mut self, door: &Door, gid: &str) -> anyhow::Result<()> {
+        let mut events = door.client.events(gid);
+        let (mut was_there, mut is_told, mut pause) = (false, false, PAUSE_FIRST);
+        loop {
+            let next = match events.connect().await {
+                Ok(()) => {
+                    was_there = true;
                     if std::mem::take(&mut is_told) {
                         output::complain("unanim: it is back");
                     }
-                    was_there = true;
-                    let seen = self.last_id.clone();
-                    let broken = self.read(events).await?;
-                    if self.last_id != seen {
-                        pause = PAUSE_FIRST;
-                    }
-                    broken
+                    events.next().await
                 }
-                // A mistyped URL is not worth waiting for.
-                Next::Away(error) if !was_there => return Err(error),
-                Next::Away(error) | Next::Later(error) => Some(error),
+                Err(error) => Err(error),
             };
-            if self.is_finished {
-                break;
+            match next {
+                Ok(Some(event)) => {
+                    pause = PAUSE_FIRST;
+                    self.print(event.body.get())?;
+                }
+                Ok(None) => return Ok(()),
+                // A mistyped URL is not worth waiting for.
+                Err(error @ Error::Unreachable { .. }) if !was_there => return Err(door.explain(&error)),
+                Err(error) if error.is_retryable() => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        output::complain(format_args!("unanim: {:#}; trying again", door.explain(&error)));
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Err(error) => return Err(door.explain(&error)),
             }
-            if let Some(error) = lost
-                && !std::mem::replace(&mut is_told, true)
-            {
-                output::complain(format_args!("unanim: {error:#}; trying again"));
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
         }
-        Ok(())
     }
 
-    /// Prints what comes, and says why no more does, unless the server has closed the stream as it should.
-    async fn read(&mut self, mut events: Events) -> anyhow::Result<Option<anyhow::Error>> {
-        loop {
-            let event = match events.next().await {
-                Ok(Some(event)) => event,
-                Ok(None) => return Ok(None),
-                Err(error) => return Ok(Some(error.context("lost the stream of events"))),
-            };
-            let shown = Shown::parse(&event.data)?;
-            match self.json {
-                true => output::print(&format!("{}\n", event.data))?,
-                false => output::print(&shown.line())?,
-            }
-            self.is_finished = shown.is_last();
-            self.outcome = shown.outcome.or(self.outcome.take());
-            self.last_id = event.id.or(self.last_id.take());
-            if self.is_finished {
-                return Ok(None);
-            }
+    fn print(&mut self, event: &str) -> anyhow::Result<()> {
+        let shown = Shown::parse(event)?;
+        match self.json {
+            true => output::print(&format!("{event}\n"))?,
+            false => output::print(&shown.line())?,
         }
+        self.outcome = shown.outcome.map(Outcome::from).or(self.outcome.take());
+        Ok(())
     }
 }

@@ -114,7 +114,7 @@ fn a_problem_is_shown_with_its_code_and_pointers() {
         assert!(ran.err.contains(part), "{part} is not in {}", ran.err);
     }
     let fake = Fake::start(|_, _| Answer::Body(502, "<html>".into()));
-    assert!(tx(&fake.url(), &["submit", "-"], BRANCHES).err.contains("is that a Unanim server?"));
+    assert!(tx(&fake.url(), &["submit", "-"], BRANCHES).err.contains("not as a Unanim server does"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use hyper::Method;
 use serde::Serialize;
 
 use super::attempts::{Request, Wait};
-use super::{Client, Error, Transaction, encoded, of, parsed};
+use super::{Client, Error, Transaction, encoded, of, parsed_body};
 
 /// How a person settles a branch that its participant does not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,14 +30,25 @@ impl Resolution {
 impl Client {
     /// Makes the calls of a transaction now, instead of when they are due.
     pub async fn retry(&self, gid: &str) -> Result<Transaction, Error> {
-        parsed(&self.change(of(gid, "/retry"), Bytes::new(), Wait::None).await?)
+        parsed_body(&self.retry_raw(gid).await?)
+    }
+
+    /// As [`retry`](Client::retry), as it comes.
+    pub async fn retry_raw(&self, gid: &str) -> Result<Bytes, Error> {
+        Ok(self.change(of(gid, "/retry"), Bytes::new(), Wait::None).await?.body)
     }
 
     /// Settles a branch by hand: it is not called any more. After the decision; on a stuck one-phase transaction it *is*
     /// the decision.
     pub async fn resolve(&self, gid: &str, branch: &str, resolution: &Resolution) -> Result<Transaction, Error> {
+        parsed_body(&self.resolve_raw(gid, branch, resolution).await?)
+    }
+
+    /// As [`resolve`](Client::resolve), as it comes.
+    pub async fn resolve_raw(&self, gid: &str, branch: &str, resolution: &Resolution) -> Result<Bytes, Error> {
+        let path = of(gid, &format!("/branches/{}/resolve", encoded(branch)));
         let body = serde_json::to_vec(resolution).expect("strings are always JSON");
-        parsed(&self.change(of(gid, &format!("/branches/{}/resolve", encoded(branch))), body.into(), Wait::None).await?)
+        Ok(self.change(path, body.into(), Wait::None).await?.body)
     }
 
     /// Removes the record of a finished transaction that is past its retention.

@@ -123,16 +123,10 @@ impl Events {
     /// The next event; none when the transaction is finished. When the connection breaks, the coordinator is asked for
     /// what follows, for as long as the client has patience. After an error it may be called again, and goes on.
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
-        while !self.is_over {
-            if self.open.is_none() {
-                let connect = Connect { path: of(&self.gid, "/events"), last_id: self.last_id.clone() };
-                match self.client.attempt(connect).await? {
-                    Some(open) => self.open = Some(open),
-                    // All were seen.
-                    None => break,
-                }
-            }
-            let open = self.open.as_mut().expect("it was just opened");
+        loop {
+            self.connect().await?;
+            // All were seen.
+            let Some(open) = self.open.as_mut().filter(|_| !self.is_over) else { return Ok(None) };
             match open.next().await {
                 Ok(Some(message)) => return self.read(message).map(Some),
                 // Closed without an end: the coordinator is about to stop.
@@ -151,8 +145,16 @@ impl Events {
             tokio::time::sleep(self.pause).await;
             self.pause = (self.pause * 2).min(PAUSE_MAX);
         }
-        self.is_over = true;
-        Ok(None)
+    }
+
+    /// Connects, if it is not connected and there is more to come, without waiting for an event.
+    pub async fn connect(&mut self) -> Result<(), Error> {
+        if self.open.is_none() && !self.is_over {
+            let connect = Connect { path: of(&self.gid, "/events"), last_id: self.last_id.clone() };
+            self.open = self.client.attempt(connect).await?;
+            self.is_over = self.open.is_none();
+        }
+        Ok(())
     }
 
     /// Whether it listens just now.

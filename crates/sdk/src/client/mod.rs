@@ -187,7 +187,12 @@ impl Client {
     /// Rolls an undecided transaction back; [`already_decided`](unanim_api::ProblemCode::AlreadyDecided) once it is
     /// committed.
     pub async fn rollback(&self, gid: &str, wait: Wait) -> Result<Transaction, Error> {
-        parsed(&self.change(of(gid, "/rollback"), Bytes::new(), wait).await?)
+        parsed_body(&self.rollback_raw(gid, wait).await?)
+    }
+
+    /// As [`rollback`](Client::rollback), as it comes.
+    pub async fn rollback_raw(&self, gid: &str, wait: Wait) -> Result<Bytes, Error> {
+        Ok(self.change(of(gid, "/rollback"), Bytes::new(), wait).await?.body)
     }
 
     /// A transaction as it stands.
@@ -224,7 +229,11 @@ fn encoded(text: &str) -> impl fmt::Display {
 }
 
 fn parsed<T: DeserializeOwned>(reply: &Reply) -> Result<T, Error> {
-    serde_json::from_slice(&reply.body)
+    parsed_body(&reply.body)
+}
+
+fn parsed_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body)
         .map_err(|error| Error::Invalid(format!("the answer cannot be read ({error}): is that a Unanim server?")))
 }
 
