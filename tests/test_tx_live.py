@@ -126,10 +126,12 @@ def test_watch_survives_a_restart(server, make_participant):
 def test_watch_follows_a_server_that_drains(server, make_participant):
     a = make_participant().on("commit", reply(503))
     server.submit(two_phase("g", a.branch("x")), wait="decided")
-    with subprocess.Popen([harness.binary(), "tx", "watch", "g", "--server", server.url], env=harness.clean_env(), stdout=subprocess.DEVNULL) as watch:
+    with subprocess.Popen([harness.binary(), "tx", "watch", "g", "--server", server.url], env=harness.clean_env(), stdout=subprocess.PIPE) as watch:
+        assert b"begun" in watch.stdout.readline()
         assert server.stop() == 0
         a.on("commit", YES)
         server.start()
+        assert b"finished" in watch.stdout.read().splitlines()[-1]
         assert watch.wait(30) == 0
 
 
