@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use unanim_adapters::store::Embedded;
 use unanim_adapters::store::embedded::{CommitMode, OpenOptions};
 use unanim_coordinator::{Batch, Record, Standing, Stored};
-use unanim_engine::{Gid, Outcome, Recorded, Timestamp};
+use unanim_engine::{BranchId, BranchSpec, Gid, Outcome, Recorded, Timestamp};
 use unanim_node::conformance::store::{begun, body, changed, event};
 use unanim_node::ports::{EndedCursor, Purged, Store};
 
@@ -20,9 +20,15 @@ async fn save(store: &Embedded, number: u64, records: Vec<Record>) {
     store.save(Arc::new(Batch { number, records })).await.expect("a save");
 }
 
-/// A transaction with so many changes of an event each, as ten thousand branches leave them; ended at 100.
+/// A transaction of ten thousand branches with so many changes of an event each; ended at 100.
 async fn write_large(store: &Embedded, changes: u64) -> u64 {
-    save(store, 1, vec![begun(&body("large", b"{}"), Standing::Preparing)]).await;
+    let mut body = body("large", b"{}");
+    let branch = |n: u64| {
+        let id = BranchId::new(&format!("b{n}")).expect("a branch id");
+        Arc::new(BranchSpec { id, ..(*body.branches[0]).clone() })
+    };
+    body.branches = (0..10_000).map(branch).collect();
+    save(store, 1, vec![begun(&body, Standing::Preparing)]).await;
     let seqs: Vec<u64> = (3..3 + changes).collect();
     let mut number = 1;
     for some in seqs.chunks(1000) {
@@ -98,6 +104,11 @@ async fn neither_a_purge_nor_a_read_takes_long() {
         number = number * 10 + 9;
     }
     assert!(find(&store, "large").await.is_some());
+    let large = Gid::new("large").expect("a gid");
+    for first_seq in [2, 19_000] {
+        let excerpt = store.history(&large, first_seq, 1000).await.expect("a history").expect("it is there");
+        assert_eq!((excerpt.events.len(), excerpt.more), (1000, true));
+    }
     let mut loaded = 0;
     let mut next = Some(unanim_node::ports::LoadCursor { standing: Standing::OPEN[0], after: None });
     while let Some(cursor) = next {

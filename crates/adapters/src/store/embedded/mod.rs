@@ -24,6 +24,7 @@ pub use schema::VERSION as SCHEMA_VERSION;
 use committer::Committer;
 use lock::FolderLock;
 use plant::Plant;
+use reader::Raw;
 use room::RoomKeeper;
 use rusqlite::{Connection, OpenFlags};
 use shared::Shared;
@@ -202,7 +203,7 @@ impl Store for Embedded {
     }
 
     async fn find(&self, gid: &Gid) -> Result<Option<Stored>, ReadError> {
-        self.read(|connection| reader::find(connection, gid))
+        self.read(|connection| reader::find(connection, gid))?.map(Raw::decode).transpose()
     }
 
     async fn history(&self, gid: &Gid, first_seq: u64, most: usize) -> Result<Option<Excerpt>, ReadError> {
@@ -210,11 +211,13 @@ impl Store for Embedded {
     }
 
     async fn load(&self, cursor: &LoadCursor, most: usize) -> Result<Slice, ReadError> {
-        self.read(|connection| reader::load(connection, cursor, most))
+        let (raw, next) = self.read(|connection| reader::load(connection, cursor, most))?;
+        Ok(Slice { stored: raw.into_iter().map(Raw::decode).collect::<Result<_, _>>()?, next })
     }
 
     async fn ended(&self, cursor: &EndedCursor, most: usize) -> Result<Ended, ReadError> {
-        self.read(|connection| reader::ended(connection, cursor, most))
+        let (raw, next) = self.read(|connection| reader::ended(connection, cursor, most))?;
+        Ok(Ended { stored: raw.into_iter().map(Raw::decode).collect::<Result<_, _>>()?, next })
     }
 
     async fn purge(&self, finished_before: Timestamp, most: usize) -> Result<Purged, SaveError> {

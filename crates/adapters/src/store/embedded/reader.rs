@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 use unanim_coordinator::{Record, Standing, Stored};
 use unanim_engine::{Gid, Timestamp};
-use unanim_node::ports::{Ended, EndedCursor, Excerpt, LoadCursor, ReadError, Slice};
+use unanim_node::ports::{EndedCursor, Excerpt, LoadCursor, ReadError};
 
 /// A slice ends when it holds so many bytes of records, however few they are.
 const SLICE_BYTES_MAX: usize = 8 << 20;
@@ -82,17 +82,17 @@ fn take_events(gid: &Gid, excerpt: &mut Excerpt, seq: u64, change: &[u8], most: 
 }
 
 /// What is stored under a gid.
-pub(super) fn find(connection: &Connection, gid: &Gid) -> Result<Option<Stored>, ReadError> {
+pub(super) fn find(connection: &Connection, gid: &Gid) -> Result<Option<Raw>, ReadError> {
     let mut select = connection.prepare_cached(BY_GID).map_err(failed)?;
     let mut rows = select.query([gid.as_str()]).map_err(failed)?;
     match rows.next().map_err(failed)? {
-        Some(row) => Ok(Some(fold(connection, row)?.0)),
+        Some(row) => Raw::read(connection, row).map(Some),
         None => Ok(None),
     }
 }
 
 /// At most `most` open transactions from the cursor on, in the order in which they began.
-pub(super) fn load(connection: &Connection, cursor: &LoadCursor, most: usize) -> Result<Slice, ReadError> {
+pub(super) fn load(connection: &Connection, cursor: &LoadCursor, most: usize) -> Result<RawSlice, ReadError> {
     let wanted =
         standing_number(cursor.standing).ok_or_else(|| ReadError::Unavailable("only what is open is loaded".into()))?;
     let after = cursor.after.map_or(i64::MIN, |after| i64::try_from(after).unwrap_or(i64::MAX));
@@ -105,24 +105,24 @@ pub(super) fn load(connection: &Connection, cursor: &LoadCursor, most: usize) ->
         let (id, standing) = (row.get(0).map_err(failed)?, row.get::<_, i64>(1).map_err(failed)?);
         looked_at += 1;
         if standing == wanted {
-            let (one, its_bytes) = by_id(connection, id)?;
+            let one = by_id(connection, id)?;
+            bytes += one.bytes();
             stored.push(one);
-            bytes += its_bytes;
         }
         let is_long = bytes >= SLICE_BYTES_MAX || began.elapsed() >= SLICE_FOR_MAX;
         if stored.len() >= most || looked_at >= looked_at_max || is_long {
             let after = Some(id as u64);
-            return Ok(Slice { stored, next: Some(LoadCursor { standing: cursor.standing, after }) });
+            return Ok((stored, Some(LoadCursor { standing: cursor.standing, after })));
         }
     }
     let next = following(cursor.standing).map(|standing| LoadCursor { standing, after: None });
-    Ok(Slice { stored, next })
+    Ok((stored, next))
 }
 
 /// At most `most` that have ended, those that ended last first.
 ///
 /// A cursor whose gid is no longer stored goes on before its instant: what ended then is being purged.
-pub(super) fn ended(connection: &Connection, cursor: &EndedCursor, most: usize) -> Result<Ended, ReadError> {
+pub(super) fn ended(connection: &Connection, cursor: &EndedCursor, most: usize) -> Result<RawEnded, ReadError> {
     let at = i64::try_from(cursor.at.0).unwrap_or(i64::MAX);
     let before = match &cursor.after {
         Some(gid) => id_of(connection, gid)?.unwrap_or(i64::MIN),
@@ -135,15 +135,16 @@ pub(super) fn ended(connection: &Connection, cursor: &EndedCursor, most: usize) 
     while let Some(row) = rows.next().map_err(failed)? {
         let is_long = bytes >= SLICE_BYTES_MAX || began.elapsed() >= SLICE_FOR_MAX;
         if stored.len() >= most || (is_long && !stored.is_empty()) {
-            return Ok(Ended { stored, next });
+            return Ok((stored, next));
         }
         let at: i64 = row.get(0).map_err(failed)?;
-        let (one, its_bytes) = by_id(connection, row.get(1).map_err(failed)?)?;
-        next = Some(EndedCursor { at: Timestamp(at as u64), after: Some(one.body.gid.clone()) });
+        let one = by_id(connection, row.get(1).map_err(failed)?)?;
+        let gid = Gid::new(&one.gid).map_err(|why| ReadError::Corrupt(format!("a gid {:?}: {why}", one.gid)))?;
+        next = Some(EndedCursor { at: Timestamp(at as u64), after: Some(gid) });
+        bytes += one.bytes();
         stored.push(one);
-        bytes += its_bytes;
     }
-    Ok(Ended { stored, next: None })
+    Ok((stored, None))
 }
 
 fn id_of(connection: &Connection, gid: &Gid) -> Result<Option<i64>, ReadError> {
@@ -151,32 +152,51 @@ fn id_of(connection: &Connection, gid: &Gid) -> Result<Option<i64>, ReadError> {
     select.query_row([gid.as_str()], |row| row.get(0)).optional().map_err(failed)
 }
 
-fn by_id(connection: &Connection, id: i64) -> Result<(Stored, usize), ReadError> {
+fn by_id(connection: &Connection, id: i64) -> Result<Raw, ReadError> {
     let mut select = connection.prepare_cached(BY_ID).map_err(failed)?;
     let mut rows = select.query([id]).map_err(failed)?;
     match rows.next().map_err(failed)? {
-        Some(row) => fold(connection, row),
+        Some(row) => Raw::read(connection, row),
         None => Err(ReadError::Corrupt(format!("transaction number {id} is open and has no record"))),
     }
 }
 
-/// A transaction from its row and its later changes, and how many bytes that took.
-fn fold(connection: &Connection, row: &Row<'_>) -> Result<(Stored, usize), ReadError> {
-    let gid: String = row.get(1).map_err(failed)?;
-    let corrupt = |why: &dyn Display| ReadError::Corrupt(format!("the record of {gid}: {why}"));
-    let mut select = connection.prepare_cached(CHANGES).map_err(failed)?;
-    let mut changes = select.query([row.get::<_, i64>(0).map_err(failed)?]).map_err(failed)?;
-    let mut history: Vec<Vec<u8>> = vec![row.get(2).map_err(|error| corrupt(&error))?];
-    while let Some(change) = changes.next().map_err(failed)? {
-        history.push(change.get(0).map_err(|error| corrupt(&error))?);
+/// A transaction's row and its later changes as they are stored: read at one instant, and decoded when the read is over.
+pub(super) struct Raw {
+    gid: String,
+    body: Vec<u8>,
+    history: Vec<Vec<u8>>,
+}
+
+pub(super) type RawSlice = (Vec<Raw>, Option<LoadCursor>);
+pub(super) type RawEnded = (Vec<Raw>, Option<EndedCursor>);
+
+impl Raw {
+    fn read(connection: &Connection, row: &Row<'_>) -> Result<Raw, ReadError> {
+        let gid: String = row.get(1).map_err(failed)?;
+        let corrupt = |error: rusqlite::Error| ReadError::Corrupt(format!("the record of {gid}: {error}"));
+        let mut select = connection.prepare_cached(CHANGES).map_err(failed)?;
+        let mut changes = select.query([row.get::<_, i64>(0).map_err(failed)?]).map_err(failed)?;
+        let mut history: Vec<Vec<u8>> = vec![row.get(2).map_err(corrupt)?];
+        while let Some(change) = changes.next().map_err(failed)? {
+            history.push(change.get(0).map_err(corrupt)?);
+        }
+        let body = row.get(3).map_err(corrupt)?;
+        Ok(Raw { gid, body, history })
     }
-    let body = row.get_ref(3).map_err(failed)?.as_blob().map_err(|error| corrupt(&error))?;
-    let bytes = body.len() + history.iter().map(Vec::len).sum::<usize>();
-    let written = history.iter().filter(|change| !change.is_empty());
-    match Stored::decode(body, written.map(Vec::as_slice)) {
-        Ok(stored) if stored.body.gid.as_str() == gid => Ok((stored, bytes)),
-        Ok(stored) => Err(corrupt(&format!("it is the one of {}", stored.body.gid))),
-        Err(error) => Err(corrupt(&error)),
+
+    fn bytes(&self) -> usize {
+        self.body.len() + self.history.iter().map(Vec::len).sum::<usize>()
+    }
+
+    pub(super) fn decode(self) -> Result<Stored, ReadError> {
+        let corrupt = |why: &dyn Display| ReadError::Corrupt(format!("the record of {}: {why}", self.gid));
+        let written = self.history.iter().filter(|change| !change.is_empty());
+        match Stored::decode(&self.body, written.map(Vec::as_slice)) {
+            Ok(stored) if stored.body.gid.as_str() == self.gid => Ok(stored),
+            Ok(stored) => Err(corrupt(&format!("it is the one of {}", stored.body.gid))),
+            Err(error) => Err(corrupt(&error)),
+        }
     }
 }
 
