@@ -245,14 +245,6 @@ def test_a_path_that_is_not_there(shared, path):
     problem(shared.get(path), 404, "not_found")
 
 
-def test_calls_of_a_later_version_are_clear(shared):
-    shared.submit({"gid": "later", "mode": "two_phase", "start": False})
-    assert shared.request("DELETE", "/v1/transactions/later").status_code == 405
-    for method, rest in (("POST", "branches/x/resolve"),):
-        problem(shared.request(method, f"/v1/transactions/later/{rest}"), 404, "not_found")
-    shared.post("/v1/transactions/later/rollback")
-
-
 @pytest.mark.parametrize("gid", ["nobody", "a/b", '"', "é"])
 def test_an_unknown_gid(shared, a, gid):
     path = "/v1/transactions/" + quote(gid)

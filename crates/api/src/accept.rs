@@ -3,12 +3,12 @@ use crate::branch::{TIMEOUT_MS, TIMEOUT_MS_MAX, bounded, policy};
 use crate::canonical;
 use crate::door::{Door, Faults};
 use crate::json::{List, Object, parse};
-use crate::names::mode_of;
+use crate::names::{RESOLUTIONS, mode_of, resolution_of};
 use crate::problem::{Problem, ProblemCode};
-use crate::submission::{Addition, BRANCHES_READ, Branch, Nothing, Submission, Written};
+use crate::submission::{Addition, BRANCHES_READ, Branch, Nothing, Resolve, Submission, Written};
 use std::collections::HashSet;
 use std::sync::Arc;
-use unanim_engine::{BranchId, BranchSpec, Gid, Mode, RetryPolicy};
+use unanim_engine::{BranchId, BranchSpec, Gid, Mode, Resolution, RetryPolicy};
 
 /// A submission that means something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,30 @@ pub fn branches(body: &[u8], door: &Door<'_>) -> Result<Vec<Arc<BranchSpec>>, Pr
     digest(text(body), given)?;
     with_digests(text(body), &mut branches);
     Ok(branches.into_iter().map(Arc::new).collect())
+}
+
+/// Reads `POST /v1/transactions/{gid}/branches/{id}/resolve`.
+///
+/// # Errors
+/// No JSON; something else than expected; texts that are too long.
+pub fn resolution(body: &[u8]) -> Result<Resolution, Problem> {
+    let from: Resolve<'_> = parse(body)?;
+    let mut faults = Faults::default();
+    let outcome = resolution_of(&from.outcome);
+    if outcome.is_none() {
+        faults.invalid("/outcome", "unknown_value", format_args!("is neither of {}", RESOLUTIONS.join(" and ")));
+    }
+    let (reason, by) = (from.reason.as_deref(), from.by.as_deref());
+    for (pointer, text, bytes_max) in
+        [("/reason", reason, Resolution::REASON_BYTES_MAX), ("/by", by, Resolution::BY_BYTES_MAX)]
+    {
+        if text.is_some_and(|text| text.len() > bytes_max) {
+            faults.add(ProblemCode::TooLarge, pointer, "too_large", format_args!("larger than {bytes_max} bytes"));
+        }
+    }
+    faults.judged()?;
+    let outcome = outcome.expect("an unknown one is a fault");
+    Ok(Resolution::new(outcome, reason, by).expect("too long a text is a fault"))
 }
 
 /// Reads the body of a request that says nothing more: none, or `{}`.

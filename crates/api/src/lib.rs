@@ -19,7 +19,7 @@ mod submission;
 mod time;
 mod transaction;
 
-pub use accept::{Accepted, branches, nothing, submission};
+pub use accept::{Accepted, branches, nothing, resolution, submission};
 pub use branch::{
     CALL_TIMEOUT_MS, CALL_TIMEOUT_MS_MAX, HEADER_BYTES_MAX, REFUSED_STATUSES, RETRY_MS_MAX, TIMEOUT_MS, TIMEOUT_MS_MAX,
 };

@@ -69,7 +69,7 @@ words! {
 
 words! {
     /// How a person says that a branch ended.
-    resolution_name, RESOLUTIONS, Outcome, {
+    resolution_name, RESOLUTIONS, resolution_of, Outcome, {
         Outcome::Committed => "committed",
         Outcome::Aborted => "rolled_back",
     }

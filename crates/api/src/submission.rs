@@ -1,12 +1,12 @@
 //! The bodies of v1 requests, as they are written. What they mean is decided in `accept`.
 use crate::branch::{CALL_TIMEOUT_MS_MAX, RETRY_MS_MAX, TIMEOUT_MS_MAX};
 use crate::json::{List, Members, Object, Text};
-use crate::names::MODES;
+use crate::names::{MODES, RESOLUTIONS};
 use crate::openapi::schema;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use unanim_engine::{BranchId, Gid};
+use unanim_engine::{BranchId, Gid, Resolution};
 
 /// More branches, or participants, than this are not even read, whatever the limit is.
 pub(crate) const BRANCHES_READ: usize = 10_000;
@@ -52,6 +52,25 @@ pub(crate) struct Addition<'a> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
+
+/// How a person says that a branch ended.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Resolve")]
+pub(crate) struct Resolve<'a> {
+    /// What its participant did.
+    #[serde(borrow)]
+    #[schemars(schema_with = "resolutions")]
+    pub(crate) outcome: Text<'a>,
+    /// Why it is said, in the person's words; kept.
+    #[serde(borrow)]
+    #[schemars(length(max = Resolution::REASON_BYTES_MAX))]
+    pub(crate) reason: Option<Text<'a>>,
+    /// Who says it; kept.
+    #[serde(borrow)]
+    #[schemars(length(max = Resolution::BY_BYTES_MAX))]
+    pub(crate) by: Option<Text<'a>>,
+}
 
 /// The branches of either, each as it is written; for a digest of each.
 #[derive(Debug, Deserialize)]
@@ -121,6 +140,10 @@ pub(crate) struct Endpoints<'a> {
     /// That of `commit` unless given.
     #[serde(borrow)]
     pub(crate) commit_one_phase: Option<Text<'a>>,
+}
+
+fn resolutions(_: &mut SchemaGenerator) -> Schema {
+    schema::choice(RESOLUTIONS)
 }
 
 fn modes(_: &mut SchemaGenerator) -> Schema {

@@ -19,8 +19,9 @@ pub(crate) struct Status {
 }
 
 /// The segments that a path may be given.
-const SEGMENTS: [(&str, &str); 3] = [
+const SEGMENTS: [(&str, &str); 4] = [
     ("gid", "The transaction's name: 1 to 128 bytes of UTF-8, percent-encoded as one segment."),
+    ("id", "The branch's name, percent-encoded as one segment."),
     ("code", "The code of a problem, or `index`."),
     ("page", "The name of a page."),
 ];

@@ -109,6 +109,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
         problems: &[GUARDED, NAMED, BODY, ASKS],
     },
     Operation {
+        method: "POST",
+        path: "/v1/transactions/{gid}/branches/{id}/resolve",
+        tag: "v1",
+        id: "resolve",
+        about: "Say how a branch ended whose participant cannot: it is not asked any more. After the decision it counts as \
+            an acknowledgement; of a one-phase transaction that is stuck it is the decision.",
+        query: &[],
+        body: Some(Body { schema: |to| to.subschema_for::<submission::Resolve<'_>>(), required: true }),
+        answers: &[Answer { status: 200, about: "It has ended.", content: TRANSACTION }, GOES_ON],
+        problems: &[GUARDED, NAMED, BODY, ASKS, &[AlreadyDecided, Closed]],
+    },
+    Operation {
         method: "GET",
         path: "/v1/transactions/{gid}/history",
         tag: "v1",

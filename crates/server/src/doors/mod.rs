@@ -72,6 +72,7 @@ async fn passed(app: &Rc<App>, route: Route, request: Request<Incoming>) -> Resu
         Route::Commit(gid) => v1::change::commit(app, gid, request).await,
         Route::Rollback(gid) => v1::change::rollback(app, gid, request).await,
         Route::Retry(gid) => v1::change::retry(app, gid, request).await,
+        Route::Resolve(gid, id) => v1::change::resolve(app, gid, id, request).await,
         Route::History(gid) => v1::history::history(app, gid, request.uri().query()).await,
         Route::Events(gid) => v1::events::events(app, gid, &request).await,
         Route::ClassicBegin => classic::begin(app, request).await,
@@ -80,7 +81,6 @@ async fn passed(app: &Rc<App>, route: Route, request: Request<Incoming>) -> Resu
         Route::ClassicCommit(gid) => classic::commit(app, gid, request).await,
         Route::ClassicRollback(gid) => classic::rollback(app, gid, request).await,
         Route::BadName(why) => Err(Problem::new(ProblemCode::InvalidRequest, why)),
-        Route::Later => Err(nothing_here("this version does not have this call")),
         Route::Nowhere => Err(nothing_here("no call has this path")),
     }
 }

@@ -2,7 +2,7 @@
 use super::docs::{self, Page};
 use crate::http::decoded;
 use crate::telemetry::metrics::Door;
-use unanim_engine::Gid;
+use unanim_engine::{BranchId, Gid};
 
 /// A path that means something, or why it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(super) enum Route {
     Commit(Gid),
     Rollback(Gid),
     Retry(Gid),
+    Resolve(Gid, BranchId),
     History(Gid),
     Events(Gid),
     ClassicBegin,
@@ -28,10 +29,8 @@ pub(super) enum Route {
     ClassicPrepare(Gid),
     ClassicCommit(Gid),
     ClassicRollback(Gid),
-    /// The segment that should be a gid is none.
+    /// A segment that should be a gid or a branch's id is none.
     BadName(String),
-    /// A call of the v1 door that this version does not have.
-    Later,
     Nowhere,
 }
 
@@ -72,7 +71,7 @@ impl Route {
             | Route::Retry(_)
             | Route::History(_)
             | Route::Events(_)
-            | Route::Later => Door::V1,
+            | Route::Resolve(..) => Door::V1,
             Route::ClassicBegin
             | Route::ClassicRead(_)
             | Route::ClassicPrepare(_)
@@ -92,9 +91,9 @@ impl Route {
             | Route::ClassicRollback(gid) => Some(gid),
             Route::Live | Route::Ready | Route::Metrics | Route::Transactions | Route::Transaction(_) => None,
             Route::Outcome(_) | Route::Branches(_) | Route::Commit(_) | Route::Rollback(_) => None,
-            Route::Retry(_) | Route::History(_) | Route::Events(_) => None,
+            Route::Retry(_) | Route::History(_) | Route::Events(_) | Route::Resolve(..) => None,
             Route::OpenApi | Route::Reference | Route::Style | Route::Page(_) => None,
-            Route::ClassicBegin | Route::BadName(_) | Route::Later | Route::Nowhere => None,
+            Route::ClassicBegin | Route::BadName(_) | Route::Nowhere => None,
         }
     }
 
@@ -116,6 +115,7 @@ impl Route {
             Route::Commit(_) => "/v1/transactions/{gid}/commit",
             Route::Rollback(_) => "/v1/transactions/{gid}/rollback",
             Route::Retry(_) => "/v1/transactions/{gid}/retry",
+            Route::Resolve(..) => "/v1/transactions/{gid}/branches/{id}/resolve",
             Route::History(_) => "/v1/transactions/{gid}/history",
             Route::Events(_) => "/v1/transactions/{gid}/events",
             Route::ClassicBegin => "/transaction",
@@ -123,7 +123,7 @@ impl Route {
             Route::ClassicPrepare(_) => "/transaction/{gid}/prepare",
             Route::ClassicCommit(_) => "/transaction/{gid}/commit",
             Route::ClassicRollback(_) => "/transaction/{gid}/rollback",
-            Route::BadName(_) | Route::Later | Route::Nowhere => return None,
+            Route::BadName(_) | Route::Nowhere => return None,
         })
     }
 }
@@ -156,8 +156,20 @@ fn v1(gid: Gid, verb: Option<&str>) -> Route {
         Some("retry") => Route::Retry(gid),
         Some("history") => Route::History(gid),
         Some("events") => Route::Events(gid),
-        Some(verb) if verb.starts_with("branches/") && verb.ends_with("/resolve") => Route::Later,
-        Some(_) => Route::Nowhere,
+        Some(verb) => match verb.strip_prefix("branches/").and_then(|rest| rest.strip_suffix("/resolve")) {
+            Some(id) if !id.is_empty() && !id.contains('/') => resolve(gid, id),
+            Some(_) | None => Route::Nowhere,
+        },
+    }
+}
+
+fn resolve(gid: Gid, segment: &str) -> Route {
+    let Some(name) = decoded(segment) else {
+        return Route::BadName("the branch's id in the path is not percent-encoded UTF-8".into());
+    };
+    match BranchId::new(&name) {
+        Ok(id) => Route::Resolve(gid, id),
+        Err(why) => Route::BadName(format!("the branch's id in the path {why}")),
     }
 }
 
@@ -196,7 +208,12 @@ mod tests {
             ("/v1/transactions/g/history", Route::History(gid("g"))),
             ("/v1/transactions/g/events", Route::Events(gid("g"))),
             ("/v1/transactions/g/retry", Route::Retry(gid("g"))),
-            ("/v1/transactions/g/branches/x/resolve", Route::Later),
+            (
+                "/v1/transactions/g/branches/a%2Fb/resolve",
+                Route::Resolve(gid("g"), BranchId::new("a/b").expect("a name")),
+            ),
+            ("/v1/transactions/g/branches//resolve", Route::Nowhere),
+            ("/v1/transactions/g/branches/a/b/resolve", Route::Nowhere),
         ] {
             assert_eq!(Route::of(path), route, "{path}");
         }
@@ -205,7 +222,12 @@ mod tests {
     #[test]
     fn every_operation_of_the_table_is_served_at_its_path() {
         for operation in operations() {
-            let path = operation.path.replace("{gid}", "g").replace("{code}", "closed").replace("{page}", "security");
+            let path = operation
+                .path
+                .replace("{gid}", "g")
+                .replace("{id}", "b")
+                .replace("{code}", "closed")
+                .replace("{page}", "security");
             assert_eq!(Route::of(&path).path(), Some(operation.path), "{path}");
         }
     }

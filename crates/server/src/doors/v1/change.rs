@@ -1,4 +1,5 @@
-//! `POST /v1/transactions/{gid}/branches`, `…/commit`, `…/rollback`, `…/retry`.
+//! `POST /v1/transactions/{gid}/branches`, `…/commit`, `…/rollback`, `…/retry`, and
+//! `…/branches/{id}/resolve`.
 use super::{Patience, check_content_type, transaction};
 use crate::app::App;
 use crate::doors::refusal::problem;
@@ -7,7 +8,7 @@ use crate::http::{Query, Reply, read_body, traceparent};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request as HttpRequest};
 use std::sync::Arc;
-use unanim_api::{Problem, branches, nothing};
+use unanim_api::{Problem, branches, nothing, resolution};
 use unanim_coordinator::{Answer, Request, View, Wait};
 use unanim_engine::{BranchId, Decision, Gid};
 
@@ -65,6 +66,22 @@ pub(in crate::doors) async fn retry(app: &App, gid: Gid, request: HttpRequest<In
     Query::parse(head.uri.query(), &[])?;
     read_nothing(&head.headers, body).await?;
     let view = viewed(&gid, ask(app, &gid, Request::Retry).await, |_| String::new())?;
+    Ok(transaction(app, &view, Some(Wait::Finished)))
+}
+
+/// A person says how a branch ended.
+pub(in crate::doors) async fn resolve(
+    app: &App,
+    gid: Gid,
+    id: BranchId,
+    request: HttpRequest<Incoming>,
+) -> Result<Reply, Problem> {
+    let (head, body) = request.into_parts();
+    Query::parse(head.uri.query(), &[])?;
+    check_content_type(&head.headers)?;
+    let body = read_body(&head.headers, body).await?;
+    let resolution = resolution(&body).map_err(|problem| problem.about(&gid))?;
+    let view = viewed(&gid, ask(app, &gid, Request::Resolve(id, resolution)).await, |_| String::new())?;
     Ok(transaction(app, &view, Some(Wait::Finished)))
 }
 
