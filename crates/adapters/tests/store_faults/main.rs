@@ -7,6 +7,7 @@ mod life;
 mod nodes;
 #[cfg(feature = "plant")]
 mod planted;
+mod quota;
 
 use life::{Life, Seen};
 use unanim_faulty_disk::Fault;
