@@ -168,3 +168,25 @@ def test_rollback(shop, make_participant):
     assert code == 1 and "already_decided" in err and "nobody" in err and out.splitlines()[-1] == "2 rolled back, 2 failed", (out, err)
     assert server.read("asking")["outcome"] == "aborted"
     assert server.read("yes-1")["outcome"] == "committed"
+
+
+def test_resolve_ends_what_would_never_end(server, make_participant):
+    a, b = make_participant(), make_participant().on("commit", reply(500))
+    server.submit(two_phase("g", a.branch("x"), b.branch("pay here")), wait="decided")
+    b.wait_call("commit")
+    code, out, err = tx(server, "resolve", "g", "pay here", "--outcome", "committed", "--reason", "by hand", "--by", "alice")
+    assert code == 0 and out.startswith("g committed"), (out, err)
+    view = server.wait_phase("g", "committed")
+    assert view["heuristic"] is None, view
+    history = tx(server, "history", "g")[1]
+    assert "resolved" in history and "alice" in history and "by hand" in history, history
+    code, out, err = tx(server, "resolve", "g", "nothing", "--outcome", "committed", "--reason", "r", "--by", "alice")
+    assert code == 1 and err, (out, err)
+
+
+def test_resolve_against_the_decision_is_marked(server, make_participant):
+    a, gone = make_participant(), make_participant().on("commit", reply(500))
+    server.submit(two_phase("g", a.branch("x"), gone.branch("y")), wait="decided")
+    code, out, err = tx(server, "resolve", "g", "y", "--outcome", "rolled_back", "--reason", "the money was gone", env={"USER": "bob"})
+    assert code == 0 and "HEURISTIC" in out, (out, err)
+    assert "HEURISTIC" in tx(server, "list")[1]
