@@ -33,6 +33,28 @@ def test_the_readme_is_there_and_says_how_to_start():
     assert "cargo run --release -- demo" in text and "./test" in text
 
 
+def prose(page):
+    """A page without its blocks."""
+    return re.sub(r"^( *)```.*?^\1```", "", page.read_text(), flags=re.S | re.M)
+
+
+def anchors(page):
+    """The headings of a page, as mdBook and GitHub name them in links."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.M)
+    texts = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-") for text in texts}
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda page: str(page.relative_to(harness.ROOT)))
+def test_links_lead_to_pages_and_headings(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" not in link:
+            file, _, anchor = link.partition("#")
+            target = (page.parent / file).resolve() if file else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
 def gids(page):
     return set(re.findall(r'"gid": "([^"]+)"', (harness.ROOT / page).read_text()))
 
