@@ -8,9 +8,9 @@ use tempfile::TempDir;
 use unanim_adapters::store::Embedded;
 use unanim_adapters::store::embedded::{CommitMode, OpenError, OpenOptions, SCHEMA_VERSION};
 use unanim_coordinator::{Batch, Standing};
-use unanim_engine::Gid;
+use unanim_engine::{Gid, Timestamp};
 use unanim_node::conformance::store::{begun, body};
-use unanim_node::ports::{LoadCursor, ReadError, Store};
+use unanim_node::ports::{EndedCursor, LoadCursor, ReadError, Store};
 
 fn open(dir: &Path) -> Result<Embedded, OpenError> {
     Embedded::open(OpenOptions { commit: CommitMode::Inline, reserve_bytes: 1 << 20, ..OpenOptions::new(dir) })
@@ -107,4 +107,20 @@ fn the_way_to_commit_is_measured() {
         assert_eq!(mode.to_string().parse(), Ok(mode));
     }
     assert!("fast".parse::<CommitMode>().expect_err("no mode").contains("inline"));
+}
+
+#[tokio::test]
+async fn the_first_schema_is_brought_up_to_date() {
+    let folder = TempDir::new().expect("a folder");
+    let store = open(folder.path()).expect("a store");
+    let records = vec![begun(&body("order-1", b"{}"), Standing::Preparing)];
+    store.save(Arc::new(Batch { number: 1, records })).await.expect("a save");
+    drop(store);
+    let first = database(folder.path());
+    first.execute_batch("DROP TABLE resolved; PRAGMA user_version = 1").expect("as the first one was");
+    drop(first);
+    let store = open(folder.path()).expect("a store");
+    assert!(store.find(&Gid::new("order-1").expect("a gid")).await.expect("readable").is_some());
+    let newest = EndedCursor { at: Timestamp(u64::MAX), after: None };
+    assert!(store.ended(&newest, 10).await.expect("a list").stored.is_empty());
 }

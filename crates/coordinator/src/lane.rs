@@ -353,5 +353,6 @@ fn take_record(open: &mut Open, number: Gate) -> Record {
         first_seq,
         change: if events.is_empty() { Vec::new() } else { encode(&events) },
         standing: Standing::of(open.txn.phase, open.txn.finished_at),
+        resolved: open.txn.finished() && open.txn.branches.iter().any(|branch| branch.resolution.is_some()),
     }
 }

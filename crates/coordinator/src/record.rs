@@ -1,6 +1,6 @@
 //! What a store keeps of a transaction: its body, written once, and its history, appended batch by batch.
 use crate::Batch;
-use unanim_engine::{Body, Gid, HistoryEvent, Phase, Timestamp, Transaction};
+use unanim_engine::{Body, Gid, HistoryEvent, Phase, Recorded, Timestamp, Transaction};
 
 /// The first byte of every body and every change; a later format has another.
 const VERSION: u8 = 1;
@@ -18,9 +18,45 @@ pub struct Record {
     pub change: Vec<u8>,
     /// Where it stands after this.
     pub standing: Standing,
+    /// It has ended, with a branch that a person has resolved: it stays beyond its retention, until a person forgets it.
+    pub resolved: bool,
 }
 
 impl Record {
+    /// What is left of a transaction that has ended when a person forgets it: nothing, but where a branch was resolved.
+    /// There the participant may still ask, and the gid must never begin again.
+    pub fn left_of(txn: &Transaction, now: Timestamp) -> Option<Record> {
+        let (at, outcome) = (txn.finished_at?, txn.outcome()?);
+        if !txn.branches.iter().any(|branch| branch.resolution.is_some()) {
+            return None;
+        }
+        let body = Body {
+            gid: txn.gid.clone(),
+            mode: txn.mode,
+            digest: txn.digest,
+            created_at: txn.created_at,
+            deadline_at: txn.deadline_at,
+            retry: txn.retry,
+            branches: Vec::new(),
+        };
+        let event = |at, what| HistoryEvent { at, what };
+        let decided_at = txn.decided_at.unwrap_or(at);
+        let history = [
+            event(decided_at, Recorded::Phase(Phase::Preparing, None)),
+            event(decided_at, Recorded::Decided(outcome, None)),
+            event(at, Recorded::Finished),
+            event(now, Recorded::Forgotten),
+        ];
+        Some(Record {
+            gid: txn.gid.clone(),
+            body: Some(encode(&body)),
+            first_seq: 2,
+            change: encode(&history.as_slice()),
+            standing: Standing::Finished(at),
+            resolved: true,
+        })
+    }
+
     /// The bytes of a body, as [`Stored::decode`] reads them.
     pub fn encode_body(body: &Body) -> Vec<u8> {
         encode(body)

@@ -188,6 +188,9 @@ impl Lane {
     }
 
     fn apply(&mut self, ticket: Ticket, gid: &Gid, request: Request, now: Timestamp, out: &mut Vec<Output>) {
+        if self.entry(gid).txn.forgotten {
+            return self.tell_what_is_left(ticket, gid, &request, now, out);
+        }
         match request {
             Request::Begin(begin) => {
                 if self.entry(gid).txn.digest != begin.digest && !self.plant.has(Bug::DigestIgnored) {

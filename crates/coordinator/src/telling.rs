@@ -3,7 +3,7 @@ use crate::batch::{Held, Unsaved};
 use crate::lane::Lane;
 use crate::open::Slot;
 use crate::plant::Bug;
-use crate::request::{Answer, Output, Ticket};
+use crate::request::{Answer, Output, Refusal, Request, Ticket};
 use crate::view::View;
 use std::sync::Arc;
 use unanim_engine::{Durability, Gid, Timestamp};
@@ -25,6 +25,24 @@ impl Lane {
         self.force_before_telling(gid, now, out);
         let gate = self.entry(gid).gate();
         self.hold(gate, Held::Answer(ticket, answer), now, out);
+    }
+
+    /// A person has forgotten it, but for its gid, which must not begin again, and its outcome, which a participant may ask.
+    pub(crate) fn tell_what_is_left(
+        &mut self,
+        ticket: Ticket,
+        gid: &Gid,
+        request: &Request,
+        now: Timestamp,
+        out: &mut Vec<Output>,
+    ) {
+        let answer = match request {
+            Request::Inquire(_) => Answer::Outcome(self.entry(gid).txn.outcome()),
+            Request::Begin(_) => Answer::Refused(Refusal::GidConflict),
+            Request::Join(..) | Request::Decide { .. } | Request::Read => Answer::Refused(Refusal::NotFound),
+            Request::Retry | Request::Resolve(..) | Request::Follow { .. } => Answer::Refused(Refusal::NotFound),
+        };
+        self.tell(ticket, gid, answer, now, out);
     }
 
     /// Tells how far its history is durable, once that is further than this: beyond 0 as soon as anything may be said.

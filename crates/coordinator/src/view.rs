@@ -127,6 +127,8 @@ impl EventView {
             Recorded::Stuck => Happened::Stuck,
             Recorded::Heuristic(index, heuristic) => Happened::Heuristic(id(index)?, *heuristic),
             Recorded::Finished => Happened::Finished,
+            // Nothing is shown of what is forgotten.
+            Recorded::Forgotten => return None,
             Recorded::Resolved(index, resolution) => Happened::Resolved(id(index)?, resolution.clone()),
         };
         Some(EventView { seq, at: event.at, what })

@@ -42,6 +42,7 @@ impl Transaction {
             }
             Recorded::Heuristic(index, _) => !self.finished() && branch(index).is_some(),
             Recorded::Stuck => !self.finished(),
+            Recorded::Forgotten => self.finished() && !self.forgotten,
             Recorded::Finished => matches!(self.phase, Phase::Committing | Phase::Aborting),
         }
     }

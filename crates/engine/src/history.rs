@@ -33,4 +33,6 @@ pub enum Recorded {
     Finished,
     /// A person has said how a branch ended; nobody asks its participant any more.
     Resolved(BranchIndex, Resolution),
+    /// A person has forgotten it: of all that was known, gid and outcome are left.
+    Forgotten,
 }

@@ -56,6 +56,8 @@ pub struct Transaction {
     pub reason: Option<Box<Reason>>,
     /// Open in one phase for longer than is normal.
     pub stuck: bool,
+    /// A person has forgotten it: of all that was known, gid and outcome are left.
+    pub forgotten: bool,
     /// Its branches may have been called.
     pub asked: bool,
     /// How its branches are asked again.
@@ -94,6 +96,7 @@ impl Transaction {
             finished_at: None,
             reason: None,
             stuck: false,
+            forgotten: false,
             asked: false,
             retry: body.retry,
             branches: Vec::with_capacity(body.branches.len()),
@@ -214,6 +217,7 @@ impl Transaction {
                 self.ask_no_more(*branch);
                 self.closed(*branch);
             }
+            Recorded::Forgotten => self.forgotten = true,
             Recorded::Finished => {
                 self.finished_at = Some(event.at);
                 self.enter(if self.phase == Phase::Committing { Phase::Committed } else { Phase::Aborted }, event.at);

@@ -53,7 +53,7 @@ pub fn start<S: Store + 'static, T: Transport + 'static, C: Clock + 'static>(
 ) -> (Handle, impl Future<Output = Ended>) {
     let identity = store.identity().clone();
     let lane = Lane::new(Settings { batch: store.limits(), ..settings.lane }, settings.hash_key, identity.fence);
-    let shared = Rc::new(Shared::new(lane, Box::new(clock), identity, Box::new(store.clone())));
+    let shared = Rc::new(Shared::new(lane, Box::new(clock), identity, Box::new(store.clone()), settings.retention_ms));
     let handle = Handle(shared.clone());
     let inbox = shared.clone();
     let driver = Driver {

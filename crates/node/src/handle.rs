@@ -1,6 +1,6 @@
 //! How front doors reach the lane.
+use crate::access::Access;
 use crate::ports::{Clock, Identity, StoreFigures};
-use crate::reading::Reads;
 use crate::saves::{SaveFigures, Saves};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -35,7 +35,8 @@ pub(crate) struct Shared {
     /// For how long the oldest finished transaction should have been gone.
     pub(crate) purge_lag: Cell<Duration>,
     pub(crate) saves: Saves,
-    pub(crate) store: Box<dyn Reads>,
+    pub(crate) store: Box<dyn Access>,
+    pub(crate) retention_ms: u64,
     /// The driver has come to rest.
     pub(crate) rested: Notify,
 }
@@ -72,7 +73,13 @@ pub struct NodeFigures {
 }
 
 impl Shared {
-    pub(crate) fn new(lane: Lane, clock: Box<dyn Clock>, identity: Identity, store: Box<dyn Reads>) -> Shared {
+    pub(crate) fn new(
+        lane: Lane,
+        clock: Box<dyn Clock>,
+        identity: Identity,
+        store: Box<dyn Access>,
+        retention_ms: u64,
+    ) -> Shared {
         Shared {
             lane: RefCell::new(lane),
             clock,
@@ -88,6 +95,7 @@ impl Shared {
             purge_lag: Cell::default(),
             saves: Saves::default(),
             store,
+            retention_ms,
             rested: Notify::new(),
         }
     }

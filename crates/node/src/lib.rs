@@ -3,9 +3,11 @@
 //! [`start`] gives a [`Handle`], through which front doors ask, and the driver's future, which runs until the session
 //! ends. Everything lives on one thread; the store commits there too, or on a thread of its own.
 
+mod access;
 mod clock;
 pub mod conformance;
 mod driver;
+mod forget;
 mod handle;
 mod list;
 pub mod ports;
@@ -15,6 +17,7 @@ mod saves;
 
 pub use clock::SystemClock;
 pub use driver::{Ended, NodeSettings, start};
+pub use forget::NotForgotten;
 pub use handle::{Asking, Handle, NodeFigures, Readiness};
 pub use list::{BadCursor, ListCursor, ListPage};
 pub use reading::HistoryPage;

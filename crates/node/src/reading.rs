@@ -1,10 +1,8 @@
 //! What front doors are shown of the store itself: histories. What is read there is durable, so the lane has no part in it
 //! but to say when there is more.
-use crate::driver::Local;
 use crate::handle::Handle;
-use crate::ports::{Ended, EndedCursor, Excerpt, ReadError, Store, StoreFigures};
-use std::rc::Rc;
-use unanim_coordinator::{Answer, EventView, Refusal, Request, Stored};
+use crate::ports::{Excerpt, ReadError};
+use unanim_coordinator::{Answer, EventView, Refusal, Request};
 use unanim_engine::{Gid, Transaction};
 
 /// Events that one page has at most.
@@ -19,35 +17,6 @@ pub struct HistoryPage {
     pub more: bool,
     /// The transaction has ended, and no event will follow those in this page.
     pub finished: bool,
-}
-
-/// A store as handles need it, whichever it is.
-pub(crate) trait Reads {
-    fn figures(&self) -> StoreFigures;
-    fn find(&self, gid: Gid) -> Local<Result<Option<Stored>, ReadError>>;
-    fn history(&self, gid: Gid, first_seq: u64, most: usize) -> Local<Result<Option<Excerpt>, ReadError>>;
-    fn ended(&self, cursor: EndedCursor, most: usize) -> Local<Result<Ended, ReadError>>;
-}
-
-impl<S: Store + 'static> Reads for Rc<S> {
-    fn figures(&self) -> StoreFigures {
-        S::figures(self)
-    }
-
-    fn find(&self, gid: Gid) -> Local<Result<Option<Stored>, ReadError>> {
-        let store = self.clone();
-        Box::pin(async move { S::find(&store, &gid).await })
-    }
-
-    fn history(&self, gid: Gid, first_seq: u64, most: usize) -> Local<Result<Option<Excerpt>, ReadError>> {
-        let store = self.clone();
-        Box::pin(async move { S::history(&store, &gid, first_seq, most).await })
-    }
-
-    fn ended(&self, cursor: EndedCursor, most: usize) -> Local<Result<Ended, ReadError>> {
-        let store = self.clone();
-        Box::pin(async move { S::ended(&store, &cursor, most).await })
-    }
 }
 
 impl Handle {
@@ -72,6 +41,9 @@ impl Handle {
             None => {
                 let stored = store.find(gid.clone()).await.map_err(unreadable)?.ok_or(Refusal::NotFound)?;
                 let txn = Transaction::load(&stored.body, stored.history, self.now());
+                if txn.forgotten {
+                    return Err(Refusal::NotFound);
+                }
                 shown(&txn, &excerpt, after).ok_or(Refusal::Unavailable)?
             }
         };
@@ -92,7 +64,7 @@ impl Handle {
     }
 }
 
-/// None where the branches are another transaction's.
+/// None where the branches are another transaction's, or it is forgotten.
 fn shown(txn: &Transaction, excerpt: &Excerpt, after: u64) -> Option<Vec<EventView>> {
     let begun = (after == 0).then(|| Some(EventView::begun(txn)));
     let events = (excerpt.first_seq..).zip(&excerpt.events).map(|(seq, event)| EventView::new(txn, seq, event));

@@ -36,6 +36,8 @@ struct Kept {
     transactions: BTreeMap<Gid, Transaction>,
     open: BTreeMap<Gid, Standing>,
     finished: BTreeSet<(Timestamp, Gid)>,
+    /// Those of which a branch was resolved: they are not purged.
+    resolved: BTreeSet<(Timestamp, Gid)>,
 }
 
 #[derive(Default)]
@@ -106,7 +108,7 @@ impl Memory {
 
 impl Kept {
     fn put(&mut self, record: &Record) {
-        let Record { gid, body, first_seq, change, standing } = record;
+        let Record { gid, body, first_seq, change, standing, resolved } = record;
         let transaction = self.transactions.entry(gid.clone()).or_default();
         if let Some(body) = body {
             self.begun += 1;
@@ -124,7 +126,8 @@ impl Kept {
             }
             Standing::Finished(at) => {
                 self.open.remove(gid);
-                self.finished.insert((*at, gid.clone()));
+                let ended = if *resolved { &mut self.resolved } else { &mut self.finished };
+                ended.insert((*at, gid.clone()));
             }
         }
     }
@@ -201,7 +204,8 @@ impl Store for Memory {
         let within = |(ended_at, gid): &&(Timestamp, Gid)| {
             ended_at < at || (ended_at == at && after.as_ref().is_none_or(|after| gid < after))
         };
-        let mut all = kept.finished.iter().rev().filter(within);
+        let all: BTreeSet<_> = kept.finished.union(&kept.resolved).collect();
+        let mut all = all.into_iter().rev().filter(within);
         let (mut stored, mut next) = (Vec::new(), None);
         for (at, gid) in all.by_ref().take(most) {
             stored.push(kept.read(gid)?.expect("what has ended has a record"));
@@ -222,6 +226,25 @@ impl Store for Memory {
             kept.finished.remove(entry);
         }
         Ok(Purged { removed: old.len(), next: kept.finished.first().map(|(at, _)| *at) })
+    }
+
+    async fn forget(&self, gid: &Gid, ended_at: Timestamp, left: Option<Record>) -> Result<bool, SaveError> {
+        let mut kept = self.kept.borrow_mut();
+        if kept.fence != self.identity.fence {
+            return Err(SaveError::Fenced);
+        }
+        let entry = (ended_at, gid.clone());
+        if !kept.finished.remove(&entry) && !kept.resolved.remove(&entry) {
+            return Ok(false);
+        }
+        match (left, kept.transactions.get_mut(gid)) {
+            (Some(left), Some(transaction)) => {
+                transaction.body = left.body.unwrap_or_default();
+                transaction.changes = BTreeMap::from([(left.first_seq, left.change)]);
+            }
+            (_, _) => drop(kept.transactions.remove(gid)),
+        }
+        Ok(true)
     }
 
     fn room(&self) -> Result<Room, String> {

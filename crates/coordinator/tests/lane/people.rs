@@ -1,7 +1,9 @@
 //! What people ask of a lane, beside their transactions: to retry, and to be told what happens.
-use crate::bench::{Bench, asked, begin, calls, gid, refused, split, told};
-use unanim_coordinator::{Alert, Answer, Found, Input, Output, Refusal, Request, Saved, Settings, Ticket};
-use unanim_engine::{BranchId, BranchState, Failure, Heuristic, Op, Outcome, Phase, Reply, Resolution};
+use crate::bench::{Bench, asked, begin, begin_known, calls, gid, refused, split, stored, told};
+use unanim_coordinator::{
+    Alert, Answer, Found, Input, Output, Record, Refusal, Request, Saved, Settings, Stored, Ticket,
+};
+use unanim_engine::{BranchId, BranchState, Failure, Heuristic, Op, Outcome, Phase, Reply, Resolution, Transaction};
 
 #[test]
 fn a_retry_asks_at_once_and_leaves_what_has_ended_as_it_is() {
@@ -125,4 +127,36 @@ fn a_call_under_way_may_outlive_what_a_person_has_ended() {
     assert_eq!((b.lane.open(), b.lane.idle()), (0, false));
     assert_eq!(b.reply(&commit, Reply::Heuristic(Heuristic::Rollback)), [], "too late to change anything");
     assert!(b.lane.idle());
+}
+
+#[test]
+fn of_what_is_forgotten_only_the_outcome_is_told_and_it_never_begins_again() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a"], true, None));
+    let first = b.cut().expect("begun");
+    let prepare = split(b.applied()).0.remove(0);
+    b.reply(&prepare, Reply::Ok);
+    let second = b.cut().expect("decided");
+    b.applied();
+    b.request(2, "t", says(Outcome::Aborted));
+    let third = b.cut().expect("a person's word is forced");
+    b.applied();
+    assert_eq!([&first, &second, &third].map(|batch| batch.records[0].resolved), [false, false, true]);
+    let whole = stored(&[&first, &second, &third], "t");
+    let txn = Transaction::load(&whole.body, whole.history, b.now);
+    let left = Record::left_of(&txn, b.now).expect("a branch was resolved");
+    let bytes = left.body.expect("a body");
+    let left = Stored::decode(&bytes, [&left.change[..]]).expect("our own");
+    let mut ask = |ticket, request| {
+        assert_eq!(b.request(ticket, "t", request), [Output::Find(gid("t"))]);
+        b.handle(Input::Found(gid("t"), Found::Record(Box::new(left.clone()))))
+    };
+    assert_eq!(ask(3, Request::Read), refused(3, Refusal::NotFound));
+    assert_eq!(ask(4, says(Outcome::Committed)), refused(4, Refusal::NotFound));
+    assert_eq!(ask(5, begin_known(1, None)), refused(5, Refusal::GidConflict), "also with the same body");
+    let branch = BranchId::new("a").expect("a name");
+    let committed = |ticket| [Output::Answer(Ticket(ticket), Answer::Outcome(Some(Outcome::Committed)))];
+    assert_eq!(ask(6, Request::Inquire(Some(branch))), committed(6));
+    assert_eq!(ask(7, Request::Inquire(None)), committed(7));
+    assert_eq!(b.lane.open(), 0);
 }

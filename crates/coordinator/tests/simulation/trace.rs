@@ -50,7 +50,7 @@ fn brief_event(what: &Recorded) -> String {
         Recorded::Acknowledged(branch) => format!("#{branch}:done"),
         Recorded::Heuristic(branch, heuristic) => format!("#{branch}:{heuristic:?}?"),
         Recorded::Resolved(branch, said) => format!("#{branch}:resolved {:?}", said.outcome),
-        Recorded::Stuck | Recorded::Finished => format!("{what:?}"),
+        Recorded::Stuck | Recorded::Finished | Recorded::Forgotten => format!("{what:?}"),
     }
 }
 

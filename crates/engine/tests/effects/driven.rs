@@ -165,7 +165,7 @@ impl Driven {
     fn check(&mut self, before: &Transaction, event: &Event, step: &Step) {
         let loud = |r: &Recorded| match r {
             Recorded::BranchAdded(_) | Recorded::Phase(..) | Recorded::Decided(..) => true,
-            Recorded::Heuristic(..) | Recorded::Resolved(..) => true,
+            Recorded::Heuristic(..) | Recorded::Resolved(..) | Recorded::Forgotten => true,
             Recorded::Voted(..) | Recorded::Acknowledged(_) | Recorded::Stuck | Recorded::Finished => false,
         };
         let durability = match &step.recorded[..] {

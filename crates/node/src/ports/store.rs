@@ -1,7 +1,7 @@
 //! Durable state.
 use std::future::Future;
 use std::sync::Arc;
-use unanim_coordinator::{Batch, BatchLimits, Standing, Stored};
+use unanim_coordinator::{Batch, BatchLimits, Record, Standing, Stored};
 use unanim_engine::{Gid, HistoryEvent, Timestamp};
 use uuid::Uuid;
 
@@ -166,8 +166,17 @@ pub trait Store {
     fn ended(&self, cursor: &EndedCursor, most: usize) -> impl Future<Output = Result<Ended, ReadError>>;
 
     /// Removes at most `most` transactions that ended before this instant, those that ended first before others; fewer
-    /// where they are large, so that saves do not wait for long.
+    /// where they are large, so that saves do not wait for long. What a person has resolved stays ([`Record::resolved`]).
     fn purge(&self, finished_before: Timestamp, most: usize) -> impl Future<Output = Result<Purged, SaveError>>;
+
+    /// Removes what has ended under a gid, at that instant, and keeps `left` in its place, where there is something left:
+    /// [`Store::find`] finds that, for ever, and nothing else does. Durable when this returns; whether there was anything.
+    fn forget(
+        &self,
+        gid: &Gid,
+        ended_at: Timestamp,
+        left: Option<Record>,
+    ) -> impl Future<Output = Result<bool, SaveError>>;
 
     /// Whether new transactions may be written; cheap, asked often.
     ///

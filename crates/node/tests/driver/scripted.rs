@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::LocalSet;
 use unanim_coordinator::{
-    Answer, Batch, BatchLimits, Begin, Call, CallId, Request, Settings, Standing, Stored, View, Wait,
+    Answer, Batch, BatchLimits, Begin, Call, CallId, Record, Request, Settings, Standing, Stored, View, Wait,
 };
-use unanim_engine::{BranchId, BranchSpec, Dialect, Gid, Mode, Participant, Reply, RetryPolicy, Target, Timestamp};
+use unanim_engine::{BranchId, BranchSpec, Dialect, Gid, Mode, Op, Participant, Reply, RetryPolicy, Target, Timestamp};
 use unanim_node::ports::{
     Ended, EndedCursor, Excerpt, Identity, LoadCursor, Purged, ReadError, Replies, Room, SaveError, Slice, Store,
     StoreFigures, Transport,
@@ -110,6 +110,16 @@ impl Store for Scripted {
     async fn purge(&self, _finished_before: Timestamp, _most: usize) -> Result<Purged, SaveError> {
         Ok(Purged { removed: 0, next: None })
     }
+    async fn forget(&self, gid: &Gid, _ended_at: Timestamp, left: Option<Record>) -> Result<bool, SaveError> {
+        let there = self.stored(gid).is_some();
+        let mut applied = self.applied.borrow_mut();
+        for batch in applied.iter_mut() {
+            let records = batch.records.iter().filter(|record| record.gid != *gid).cloned().collect();
+            *batch = Arc::new(Batch { number: batch.number, records });
+        }
+        applied.extend(left.filter(|_| there).map(|left| Arc::new(Batch { number: 0, records: vec![left] })));
+        Ok(there)
+    }
     fn room(&self) -> Result<Room, String> {
         if self.broken.get() { Err("a checkpoint failed".into()) } else { Ok(self.room.get()) }
     }
@@ -122,13 +132,15 @@ impl Store for Scripted {
 #[derive(Clone, Default)]
 pub(crate) struct Participants {
     pub(crate) silent: Rc<Cell<bool>>,
+    /// Nothing at all to this operation.
+    pub(crate) silent_to: Rc<Cell<Option<Op>>>,
     pub(crate) called: Rc<RefCell<Vec<CallId>>>,
 }
 
 impl Transport for Participants {
     fn call(&self, call: Call, replies: &Replies) {
         self.called.borrow_mut().push(call.id.clone());
-        if self.silent.get() {
+        if self.silent.get() || self.silent_to.get() == Some(call.id.op) {
             return;
         }
         let replies = replies.clone();

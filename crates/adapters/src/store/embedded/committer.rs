@@ -3,8 +3,8 @@ use super::writer::Writer;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
-use unanim_coordinator::Batch;
-use unanim_engine::Timestamp;
+use unanim_coordinator::{Batch, Record};
+use unanim_engine::{Gid, Timestamp};
 use unanim_node::ports::{Purged, SaveError};
 
 /// Batches come one at a time, and purges hardly ever.
@@ -13,6 +13,7 @@ const QUEUE_MAX: usize = 16;
 enum Order {
     Save(Arc<Batch>, oneshot::Sender<Result<(), SaveError>>),
     Purge(Timestamp, usize, oneshot::Sender<Result<Purged, SaveError>>),
+    Forget(Gid, Timestamp, Option<Record>, oneshot::Sender<Result<bool, SaveError>>),
 }
 
 /// The way to the thread; ends it when dropped, after what was ordered.
@@ -34,6 +35,10 @@ impl Committer {
 
     pub(super) async fn purge(&self, before: Timestamp, most: usize) -> Result<Purged, SaveError> {
         self.order(|answer| Order::Purge(before, most, answer)).await
+    }
+
+    pub(super) async fn forget(&self, gid: Gid, ended_at: Timestamp, left: Option<Record>) -> Result<bool, SaveError> {
+        self.order(|answer| Order::Forget(gid, ended_at, left, answer)).await
     }
 
     async fn order<T>(
@@ -65,6 +70,9 @@ fn run(mut writer: Writer, orders: &mpsc::Receiver<Order>) {
         match order {
             Order::Save(batch, answer) => drop(answer.send(writer.save(&batch))),
             Order::Purge(before, most, answer) => drop(answer.send(writer.purge(before, most))),
+            Order::Forget(gid, ended_at, left, answer) => {
+                drop(answer.send(writer.forget(&gid, ended_at, left.as_ref())));
+            }
         }
         let _ = writer.tidy();
     }

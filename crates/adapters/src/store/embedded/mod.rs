@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
-use unanim_coordinator::{Batch, BatchLimits, Stored};
+use unanim_coordinator::{Batch, BatchLimits, Record, Stored};
 use unanim_engine::{Gid, Timestamp};
 use unanim_node::ports::{
     Ended, EndedCursor, Excerpt, Identity, LoadCursor, Purged, ReadError, Room, SaveError, Slice, Store, StoreFigures,
@@ -229,6 +229,18 @@ impl Store for Embedded {
                 Ok(purged)
             }
             Commits::Thread { committer, .. } => committer.purge(finished_before, most).await,
+        }
+    }
+
+    async fn forget(&self, gid: &Gid, ended_at: Timestamp, left: Option<Record>) -> Result<bool, SaveError> {
+        match &self.commits {
+            Commits::Inline(writer) => {
+                let mut writer = writer.borrow_mut();
+                let forgotten = writer.forget(gid, ended_at, left.as_ref())?;
+                writer.tidy()?;
+                Ok(forgotten)
+            }
+            Commits::Thread { committer, .. } => committer.forget(gid.clone(), ended_at, left).await,
         }
     }
 

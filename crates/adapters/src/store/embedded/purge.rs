@@ -2,7 +2,8 @@
 use super::writer::integer;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::{Duration, Instant};
-use unanim_engine::Timestamp;
+use unanim_coordinator::Record;
+use unanim_engine::{Gid, Timestamp};
 use unanim_node::ports::Purged;
 
 /// Changes that one commit removes at most.
@@ -16,6 +17,9 @@ const CHANGE_AFTER: &str = "SELECT seq FROM changes WHERE id = ?1 ORDER BY seq L
 const FORGET_CHANGES: &str = "DELETE FROM changes WHERE id = ?1";
 const FORGET_CHANGES_BEFORE: &str = "DELETE FROM changes WHERE id = ?1 AND seq < ?2";
 const FORGET_TRANSACTION: &str = "DELETE FROM transactions WHERE id = ?1";
+const ID_OF: &str = "SELECT id FROM transactions WHERE gid = ?1";
+const REPLACE: &str = "UPDATE transactions SET change = ?2, body = ?3 WHERE id = ?1";
+const FORGET_RESOLVED: &str = "DELETE FROM resolved WHERE at = ?1 AND id = ?2";
 const FORGET_FINISHED: &str = "DELETE FROM finished WHERE at = ?1 AND id = ?2";
 /// A gid has no control characters: under this one nobody finds what is left, its own gid may begin again, and its number
 /// is not given to another.
@@ -51,6 +55,30 @@ pub(super) fn purge(connection: &Connection, before: Timestamp, most: usize) -> 
     }
     let next = if aside.is_some() { Some(Timestamp(0)) } else { oldest.map(|(at, _)| Timestamp(at as u64)) };
     Ok(Purged { removed, next })
+}
+
+/// Removes what ended under a gid at that instant, and keeps what is left of it; whether there was anything. At once, how
+/// large it is: a person has asked for it.
+pub(super) fn forget(
+    connection: &Connection,
+    gid: &Gid,
+    ended_at: Timestamp,
+    left: Option<&Record>,
+) -> rusqlite::Result<bool> {
+    let mut select = connection.prepare_cached(ID_OF)?;
+    let Some(id) = select.query_row([gid.as_str()], |row| row.get::<_, i64>(0)).optional()? else { return Ok(false) };
+    let place = [integer(ended_at.0), id];
+    let finished = connection.prepare_cached(FORGET_FINISHED)?.execute(place)?;
+    let resolved = connection.prepare_cached(FORGET_RESOLVED)?.execute(place)?;
+    if finished + resolved == 0 {
+        return Ok(false);
+    }
+    connection.prepare_cached(FORGET_CHANGES)?.execute([id])?;
+    match left {
+        None => connection.prepare_cached(FORGET_TRANSACTION)?.execute([id])?,
+        Some(left) => connection.prepare_cached(REPLACE)?.execute(params![id, left.change, left.body])?,
+    };
+    Ok(true)
 }
 
 /// Whether all changes of a transaction are gone; where not, as many as there were left to take.

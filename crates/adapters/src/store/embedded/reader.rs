@@ -30,8 +30,9 @@ const FIRST_CHANGE: &str = "SELECT id, change, EXISTS (SELECT 1 FROM open WHERE 
     (SELECT min(seq) FROM changes WHERE changes.id = transactions.id) FROM transactions WHERE gid = ?1";
 const FIRST_SEQ: u64 = 2;
 
-/// As pairs, so that the key of the table is one range.
-const ENDED_BEFORE: &str = "SELECT at, id FROM finished WHERE (at, id) < (?1, ?2) ORDER BY at DESC, id DESC";
+/// As pairs, so that the key of each table is one range; the two are merged as they are read.
+const ENDED_BEFORE: &str = "SELECT at, id FROM finished WHERE (at, id) < (?1, ?2)
+    UNION ALL SELECT at, id FROM resolved WHERE (at, id) < (?1, ?2) ORDER BY at DESC, id DESC";
 
 /// Some of the events under a gid.
 pub(super) fn history(

@@ -1,7 +1,8 @@
 //! The tables, their versions, and who the store is.
 //!
 //! A transaction has a row with its body and the events that came with it, and a number by which everything else knows
-//! it: its later changes, each keyed by its first event; its place among the open ones, or among those that ended. So
+//! it: its later changes, each keyed by its first event; its place among the open ones, or among those that ended, or
+//! among those that ended with the help of a person and stay until one forgets them. So
 //! only its begin touches the index of gids, whose order is the clients' choice; the rest goes to the ends of the tables.
 use super::OpenError;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -14,7 +15,8 @@ use uuid::Uuid;
 pub(super) const APPLICATION_ID: i32 = 0x556e_616e;
 
 /// Each takes the schema one version on; the first one makes it. Never changed, only added to.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) WITHOUT ROWID, STRICT;
     CREATE TABLE transactions (
         id INTEGER PRIMARY KEY, gid TEXT NOT NULL UNIQUE, change BLOB NOT NULL, body BLOB NOT NULL
@@ -22,7 +24,11 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE changes (id INTEGER, seq INTEGER, change BLOB NOT NULL, PRIMARY KEY (id, seq)) WITHOUT ROWID, STRICT;
     CREATE TABLE open (id INTEGER PRIMARY KEY, standing INTEGER NOT NULL) STRICT;
     CREATE TABLE finished (at INTEGER, id INTEGER, PRIMARY KEY (at, id)) WITHOUT ROWID, STRICT;
-"];
+",
+    "
+    CREATE TABLE resolved (at INTEGER, id INTEGER, PRIMARY KEY (at, id)) WITHOUT ROWID, STRICT;
+",
+];
 
 /// The schema that this program writes.
 pub const VERSION: i32 = MIGRATIONS.len() as i32;

@@ -25,6 +25,7 @@ const OPEN: &str = "INSERT INTO open (id, standing) VALUES (?1, ?2)";
 const MOVE: &str = "UPDATE open SET standing = ?2 WHERE id = ?1";
 const CLOSE: &str = "DELETE FROM open WHERE id = ?1";
 const FINISH: &str = "INSERT OR IGNORE INTO finished (at, id) VALUES (?1, ?2)";
+const FINISH_RESOLVED: &str = "INSERT OR IGNORE INTO resolved (at, id) VALUES (?1, ?2)";
 
 /// Makes batches durable, on whichever thread has it.
 pub(super) struct Writer {
@@ -115,6 +116,14 @@ impl Writer {
         Ok(purged)
     }
 
+    /// Removes what ended under a gid at that instant, and keeps what is left of it; whether there was anything.
+    pub(super) fn forget(&mut self, gid: &Gid, at: Timestamp, left: Option<&Record>) -> Result<bool, SaveError> {
+        self.shared.refuse_when_broken()?;
+        let forgotten = self.transaction(|connection| purge::forget(connection, gid, at, left))?;
+        self.count_reusable();
+        Ok(forgotten)
+    }
+
     /// Takes the log into the database when it has grown. SQLite would do it by itself, and keep its errors to itself.
     pub(super) fn tidy(&mut self) -> Result<(), SaveError> {
         let frames = self.frames.load(Ordering::Relaxed);
@@ -199,7 +208,7 @@ fn write(connection: &Connection, known: &HashMap<Gid, Place>, batch: &Batch) ->
     let mut close = connection.prepare_cached(CLOSE)?;
     let mut finish = connection.prepare_cached(FINISH)?;
     let mut places = Vec::with_capacity(batch.records.len());
-    for Record { gid, body, first_seq, change, standing } in &batch.records {
+    for Record { gid, body, first_seq, change, standing, resolved } in &batch.records {
         let before = match (body, known.get(gid)) {
             (Some(body), _) => {
                 let id = begin.insert(params![gid.as_str(), change, body])?;
@@ -221,7 +230,12 @@ fn write(connection: &Connection, known: &HashMap<Gid, Place>, batch: &Batch) ->
             (_, _) => {}
         }
         if let Standing::Finished(at) = *standing {
-            finish.execute([integer(at.0), after.id])?;
+            let place = [integer(at.0), after.id];
+            if *resolved {
+                connection.prepare_cached(FINISH_RESOLVED)?.execute(place)?;
+            } else {
+                finish.execute(place)?;
+            }
         }
         places.push(after);
     }

@@ -1,4 +1,5 @@
 //! What every store must do: [`suite`] runs against each adapter. Shows by panicking what one does not.
+mod forgetting;
 mod reads;
 
 use crate::ports::{LoadCursor, Purged, SaveError, Store};
@@ -40,6 +41,7 @@ pub async fn suite(mut opens: impl Opens) {
     large_records(&opens.fresh().await).await;
     purges_in_slices(&opens.fresh().await).await;
     counts(&opens.fresh().await).await;
+    forgetting::forgets(&mut opens).await;
     keeps_everything(&mut opens).await;
 }
 
@@ -85,7 +87,7 @@ pub fn begun(body: &Body, standing: Standing) -> Record {
 /// A record of events alone.
 pub fn changed(gid: &str, first_seq: u64, events: &[HistoryEvent], standing: Standing) -> Record {
     let change = if events.is_empty() { Vec::new() } else { Record::encode_change(events) };
-    Record { gid: Gid::new(gid).expect("a gid"), body: None, first_seq, change, standing }
+    Record { gid: Gid::new(gid).expect("a gid"), body: None, first_seq, change, standing, resolved: false }
 }
 
 /// An event at some instant.
