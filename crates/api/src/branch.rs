@@ -52,7 +52,7 @@ impl Door<'_> {
             CALL_TIMEOUT_MS_MAX.into(),
             faults,
         );
-        let own_retry = from.retry.as_ref().map(|own| policy(&place, own, faults));
+        let own_retry = from.retry.as_ref().map(|own| Box::new(policy(&place, own, faults)));
         let refused_statuses = statuses(&place, from.refused_statuses.as_ref(), faults);
         let headers = self.headers(&place, from.headers.as_ref(), faults);
         let payload = from.payload.map(|p| Bytes::copy_from_slice(p.get().as_bytes()));

@@ -49,7 +49,7 @@ fn the_documented_example_is_read_in_full() {
     let [stock, pay] = &*accepted.branches else { panic!("two branches") };
     assert_eq!(stock.payload.as_deref(), Some(&br#"{"sku": 7, "n": 2}"#[..]));
     assert_eq!(&*stock.headers, &[("x-tenant".into(), "a".into())]);
-    assert_eq!(stock.retry, Some(RetryOverride { first_ms: None, max_ms: Some(5000) }));
+    assert_eq!(stock.retry, Some(Box::new(RetryOverride { first_ms: None, max_ms: Some(5000) })));
     assert_eq!(
         (stock.call_timeout_ms, &*stock.refused_statuses, stock.participant.as_str()),
         (10_000, &[409, 422][..], "http://stock:5001")
@@ -58,7 +58,7 @@ fn the_documented_example_is_read_in_full() {
         (pay.target.url(Op::Rollback), pay.target.url(Op::CommitOnePhase)),
         (Some("http://pay/r"), Some("http://pay/c"))
     );
-    assert_eq!((pay.participant.as_str(), &pay.payload, pay.retry), ("http://pay", &None, None));
+    assert_eq!((pay.participant.as_str(), &pay.payload, &pay.retry), ("http://pay", &None, &None));
     assert!(accepted.branches.iter().all(|b| b.digest.is_none()), "no branch can be added to it");
 }
 

@@ -38,7 +38,12 @@ pub(crate) enum Unsaved {
     /// Changed lazily since then.
     Lazy(Timestamp),
     /// The formed batch of this number will take it along, and counts so many bytes for it.
-    Formed(Gate, usize),
+    Formed(Gate, u32),
+}
+
+/// Bytes of one record, which are far below that.
+fn counted(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 #[derive(Default)]
@@ -94,7 +99,7 @@ impl Batches {
             (Durability::Nothing, _) | (Durability::Lazy, Unsaved::Lazy(_)) => None,
             (Durability::Forced, Unsaved::No | Unsaved::Lazy(_)) => {
                 let gate = self.take_along(gid.clone(), bytes);
-                *unsaved = Unsaved::Formed(gate, bytes);
+                *unsaved = Unsaved::Formed(gate, counted(bytes));
                 Some(gate)
             }
             (Durability::Lazy, Unsaved::No) => {
@@ -102,10 +107,10 @@ impl Batches {
                 self.lazy.push_back((now, gid.clone()));
                 None
             }
-            (Durability::Forced | Durability::Lazy, Unsaved::Formed(gate, counted)) => {
+            (Durability::Forced | Durability::Lazy, Unsaved::Formed(gate, before)) => {
                 let ahead = (gate - self.applied - 1 - Gate::from(self.writing.is_some())) as usize;
-                self.formed[ahead].bytes += bytes.saturating_sub(counted);
-                *unsaved = Unsaved::Formed(gate, bytes);
+                self.formed[ahead].bytes += bytes.saturating_sub(before as usize);
+                *unsaved = Unsaved::Formed(gate, counted(bytes));
                 (durability == Durability::Forced).then_some(gate)
             }
         }
@@ -125,7 +130,7 @@ impl Batches {
     pub(crate) fn take_lazy(&mut self, unsaved: &mut Unsaved, bytes: usize, now: Timestamp) -> bool {
         let overdue = self.lazy.front().is_some_and(|(since, _)| since.after(LAZY_AGE_MS) <= now);
         if overdue && let Some((_, gid)) = self.lazy.pop_front() {
-            *unsaved = Unsaved::Formed(self.take_along(gid, bytes), bytes);
+            *unsaved = Unsaved::Formed(self.take_along(gid, bytes), counted(bytes));
         }
         overdue
     }

@@ -10,6 +10,7 @@ use crate::open::{Open, Slot};
 use crate::plant::{Bug, Plant, overtake};
 use crate::record::{Record, Standing, encode};
 use crate::request::{Admission, Call, CallId, Input, Output, Saved, Settings};
+use crate::texts::Texts;
 use crate::timers::Timers;
 use unanim_engine::{
     Body, Durability, Effect, Event, Failure, Gid, Phase, Rejection, Reply, Timestamp, Transaction, step,
@@ -32,6 +33,7 @@ pub struct Lane {
     /// Those of the slots that are open.
     pub(crate) begins: Begins,
     dispatch: Dispatch,
+    pub(crate) texts: Texts,
     effects: Vec<Effect>,
     pub(crate) admission: Admission,
     pub(crate) state: State,
@@ -61,6 +63,7 @@ impl Lane {
             timers: Timers::default(),
             begins: Begins::new(),
             dispatch: Dispatch::new(settings.in_flight_max, key),
+            texts: Texts::new(key),
             effects: Vec::new(),
             admission: Admission::Open,
             state: State::Loading,

@@ -18,6 +18,7 @@ mod request;
 mod requests;
 mod session;
 mod telling;
+mod texts;
 mod timers;
 mod view;
 

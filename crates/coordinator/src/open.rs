@@ -9,7 +9,7 @@ const EVENT_BYTES: usize = 64;
 
 pub(crate) enum Slot {
     /// Not in memory: the store is asked.
-    Finding(Finding),
+    Finding(Box<Finding>),
     Open(Box<Open>),
 }
 
@@ -25,14 +25,20 @@ pub(crate) struct Finding {
 /// Which of the three things to wait for are there.
 pub(crate) type Milestone = [bool; 3];
 
-pub(crate) struct Open {
-    pub(crate) txn: Transaction,
-    /// Until the first record has taken it along.
-    pub(crate) body: Option<Box<Body>>,
+#[derive(Default)]
+pub(crate) struct Watchers {
     /// Who waits for it to get somewhere.
     pub(crate) waiters: BTreeMap<Ticket, Wait>,
     /// Who waits for more of its history than they know.
     pub(crate) followers: BTreeMap<Ticket, u64>,
+}
+
+pub(crate) struct Open {
+    pub(crate) txn: Transaction,
+    /// Until the first record has taken it along.
+    pub(crate) body: Option<Box<Body>>,
+    /// Apart, because most that are open for long have nobody who waits.
+    watchers: Option<Box<Watchers>>,
     /// The number of its last event that is known to be durable; 0 before its first batch is.
     pub(crate) durable_seq: u64,
     /// How far those who wait have been looked after.
@@ -58,8 +64,7 @@ impl Open {
         Open {
             txn,
             body,
-            waiters: BTreeMap::new(),
-            followers: BTreeMap::new(),
+            watchers: None,
             durable_seq,
             milestone: Milestone::default(),
             unsaved: Unsaved::No,
@@ -104,24 +109,41 @@ impl Open {
         self.txn.finished() && self.durable_seq == self.txn.seq
     }
 
+    /// Whoever waits; none where nobody does.
+    pub(crate) fn watchers(&mut self) -> Option<&mut Watchers> {
+        self.watchers.take_if(|w| w.waiters.is_empty() && w.followers.is_empty());
+        self.watchers.as_deref_mut()
+    }
+
+    pub(crate) fn watch(&mut self) -> &mut Watchers {
+        self.watchers.get_or_insert_default()
+    }
+
+    pub(crate) fn tickets(&self) -> impl Iterator<Item = &Ticket> {
+        self.watchers.iter().flat_map(|w| w.waiters.keys().chain(w.followers.keys()))
+    }
+
     /// Those who wait for more of its history, where there is some by now.
     pub(crate) fn take_followers(&mut self) -> Vec<Ticket> {
-        let (news, rest) = std::mem::take(&mut self.followers).into_iter().partition(|(_, after)| self.is_news(*after));
-        self.followers = rest;
-        let news: BTreeMap<Ticket, u64> = news;
+        let Some(watchers) = &mut self.watchers else { return Vec::new() };
+        let followers = std::mem::take(&mut watchers.followers);
+        let (news, rest): (BTreeMap<Ticket, u64>, _) =
+            followers.into_iter().partition(|(_, after)| self.is_news(*after));
+        self.watch().followers = rest;
         news.into_keys().collect()
     }
 
     /// Who has waited for what there is by now.
     pub(crate) fn take_reached(&mut self) -> Vec<Ticket> {
         let milestone = [Wait::Decided, Wait::Heard, Wait::Finished].map(|wait| self.reached(wait));
-        if std::mem::replace(&mut self.milestone, milestone) == milestone || self.waiters.is_empty() {
+        if std::mem::replace(&mut self.milestone, milestone) == milestone {
             return Vec::new();
         }
-        let waiters = std::mem::take(&mut self.waiters);
-        let (reached, waiting) = waiters.into_iter().partition(|(_, wait)| self.reached(*wait));
-        self.waiters = waiting;
-        let reached: BTreeMap<Ticket, Wait> = reached;
+        let Some(watchers) = self.watchers() else { return Vec::new() };
+        let waiters = std::mem::take(&mut watchers.waiters);
+        let (reached, waiting): (BTreeMap<Ticket, Wait>, _) =
+            waiters.into_iter().partition(|(_, wait)| self.reached(*wait));
+        self.watch().waiters = waiting;
         reached.into_keys().collect()
     }
 

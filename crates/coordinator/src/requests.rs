@@ -36,7 +36,7 @@ impl Lane {
             }
             (None, _) => {
                 let finding = Finding { asked: vec![(ticket, request)], later: Vec::new() };
-                self.slots.insert(gid.clone(), Slot::Finding(finding));
+                self.slots.insert(gid.clone(), Slot::Finding(Box::new(finding)));
                 out.push(Output::Find(gid));
             }
         }
@@ -46,8 +46,10 @@ impl Lane {
     pub(crate) fn gone(&mut self, ticket: Ticket, gid: &Gid) {
         match self.slots.get_mut(gid) {
             Some(Slot::Open(open)) => {
-                open.waiters.remove(&ticket);
-                open.followers.remove(&ticket);
+                if let Some(watchers) = open.watchers() {
+                    watchers.waiters.remove(&ticket);
+                    watchers.followers.remove(&ticket);
+                }
             }
             // What it asked for still happens, as if it had been gone a moment later.
             Some(Slot::Finding(_)) | None => {}
@@ -58,10 +60,11 @@ impl Lane {
     pub(crate) fn hurry(&mut self, ticket: Ticket, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
         let waited = match self.slots.get_mut(gid) {
             Some(Slot::Open(open)) => {
-                if open.followers.remove(&ticket).is_some() {
+                let Some(watchers) = open.watchers() else { return };
+                if watchers.followers.remove(&ticket).is_some() {
                     return self.follow(ticket, gid, 0, now, out);
                 }
-                open.waiters.remove(&ticket).is_some()
+                watchers.waiters.remove(&ticket).is_some()
             }
             Some(Slot::Finding(finding)) => {
                 let mut all = finding.asked.iter_mut().chain(&mut finding.later);
@@ -84,7 +87,7 @@ impl Lane {
                 open.finding = false;
                 return self.forget(gid);
             }
-            Some(Slot::Finding(finding)) => std::mem::take(finding),
+            Some(Slot::Finding(finding)) => std::mem::take(&mut **finding),
             None => return,
         };
         match found {
@@ -130,7 +133,7 @@ impl Lane {
             }
             None => {
                 let again = Finding { asked: finding.later, later: Vec::new() };
-                self.slots.insert(gid.clone(), Slot::Finding(again));
+                self.slots.insert(gid.clone(), Slot::Finding(Box::new(again)));
                 out.push(Output::Find(gid.clone()));
             }
         }
@@ -161,7 +164,8 @@ impl Lane {
         if begin.start && begin.branches.is_empty() {
             return refuse(ticket, Refusal::NoBranches, out);
         }
-        let Begin { mode, digest, timeout_ms, retry, branches, start, wait, fresh: _ } = begin;
+        let Begin { mode, digest, timeout_ms, retry, mut branches, start, wait, fresh: _ } = begin;
+        self.texts.share(&mut branches);
         let body = Body {
             gid: gid.clone(),
             mode,
@@ -270,7 +274,7 @@ impl Lane {
     fn wait_or_tell(&mut self, ticket: Ticket, gid: &Gid, wait: Option<Wait>, now: Timestamp, out: &mut Vec<Output>) {
         let open = self.entry(gid);
         match wait {
-            Some(wait) if !open.reached(wait) => drop(open.waiters.insert(ticket, wait)),
+            Some(wait) if !open.reached(wait) => drop(open.watch().waiters.insert(ticket, wait)),
             Some(_) | None => self.tell_all(&[ticket], gid, now, out),
         }
     }

@@ -25,10 +25,11 @@ impl Lane {
         }
     }
 
-    fn load(&mut self, stored: Stored, now: Timestamp, out: &mut Vec<Output>) {
+    fn load(&mut self, mut stored: Stored, now: Timestamp, out: &mut Vec<Output>) {
         let gid = &stored.body.gid;
         // Begun by this lane, or handed in twice: memory knows better.
         let known = matches!(self.slots.get(gid), Some(Slot::Open(_))) || self.ended_while_loading.contains(gid);
+        self.texts.share(&mut stored.body.branches);
         let txn = Transaction::load(&stored.body, stored.history, now);
         if known || txn.finished() {
             return;
@@ -62,7 +63,7 @@ impl Lane {
             match slot {
                 Slot::Finding(finding) => tickets.extend(finding.asked.iter().chain(&finding.later).map(|(t, _)| *t)),
                 Slot::Open(_) if self.plant.has(Bug::DropWaiters) => {}
-                Slot::Open(open) => tickets.extend(open.waiters.keys().chain(open.followers.keys())),
+                Slot::Open(open) => tickets.extend(open.tickets()),
             }
         }
         self.timers = Timers::default();

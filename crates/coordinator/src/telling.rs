@@ -49,7 +49,7 @@ impl Lane {
     pub(crate) fn follow(&mut self, ticket: Ticket, gid: &Gid, after: u64, now: Timestamp, out: &mut Vec<Output>) {
         let open = self.entry(gid);
         if !open.is_news(after) {
-            open.followers.insert(ticket, after);
+            open.watch().followers.insert(ticket, after);
             return;
         }
         let answer = Answer::History { seq: open.durable_seq, finished: open.has_ended_durably() };
@@ -60,7 +60,7 @@ impl Lane {
     pub(crate) fn tell_followers(&mut self, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
         let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return };
         open.durable_seq = open.txn.taken_seq();
-        if !open.followers.is_empty() {
+        if open.watchers().is_some() {
             let news = open.take_followers();
             news.into_iter().for_each(|ticket| self.follow(ticket, gid, 0, now, out));
         }

@@ -18,15 +18,15 @@ pub enum Dialect {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Target {
     /// One URL for every operation.
-    One(Box<str>),
+    One(Arc<str>),
     /// A URL for each operation.
-    Each(Box<[(Op, Box<str>)]>),
+    Each(Box<[(Op, Arc<str>)]>),
 }
 
 impl Target {
     /// The URL for an operation; one-phase commit falls back to `commit`.
     pub fn url(&self, op: Op) -> Option<&str> {
-        let find = |urls: &'_ [(Op, Box<str>)], op| urls.iter().position(|(o, _)| *o == op);
+        let find = |urls: &'_ [(Op, Arc<str>)], op| urls.iter().position(|(o, _)| *o == op);
         match self {
             Target::One(url) => Some(url),
             Target::Each(urls) => match (find(urls, op), op) {
@@ -56,7 +56,7 @@ pub struct BranchSpec {
     /// How long one call may take, in milliseconds.
     pub call_timeout_ms: u32,
     /// Over the transaction's.
-    pub retry: Option<RetryOverride>,
+    pub retry: Option<Box<RetryOverride>>,
     /// Statuses that say no.
     pub refused_statuses: Box<[u16]>,
     /// Where it is the only branch, one call votes and commits.
@@ -74,6 +74,15 @@ impl BranchSpec {
             (Some(_), None) => BranchSpec { digest: None, ..self.clone() } == *other,
             (None, Some(_)) => other.same(self),
         }
+    }
+
+    /// Its texts that other transactions have as well, so that equal ones can be kept once: its name, whom it calls, where.
+    pub fn texts(&mut self) -> impl Iterator<Item = &mut Arc<str>> {
+        let (one, each): (_, &mut [(Op, Arc<str>)]) = match &mut self.target {
+            Target::One(url) => (Some(url), &mut []),
+            Target::Each(urls) => (None, urls),
+        };
+        [self.id.text(), self.participant.text()].into_iter().chain(one).chain(each.iter_mut().map(|(_, url)| url))
     }
 
     /// Roughly how many bytes it takes in memory and in its record.

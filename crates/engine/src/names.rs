@@ -83,6 +83,18 @@ name! {
     Participant, 512
 }
 
+impl BranchId {
+    pub(crate) fn text(&mut self) -> &mut Arc<str> {
+        &mut self.0
+    }
+}
+
+impl Participant {
+    pub(crate) fn text(&mut self) -> &mut Arc<str> {
+        &mut self.0
+    }
+}
+
 /// A branch's place in its transaction: a handle inside one process, never shown to anyone.
 pub type BranchIndex = u32;
 

@@ -300,7 +300,7 @@ fn heuristically(txn: &mut Transaction, index: BranchIndex, heuristic: Heuristic
 
 fn policy(txn: &Transaction, index: BranchIndex) -> crate::RetryPolicy {
     let branch: &Branch = &txn.branches[index as usize];
-    branch.spec.retry.map_or(txn.retry, |own| own.over(txn.retry))
+    branch.spec.retry.as_deref().map_or(txn.retry, |own| own.over(txn.retry))
 }
 
 fn shortened(words: &str) -> Box<str> {

@@ -129,7 +129,8 @@ impl World {
             };
             let payload = (who < V1 && !one_phase && world.choices.permille(120)).then_some(READ_ONLY);
             let timeout = 300 + world.choices.below(1_200) as u32;
-            let retry = world.choices.permille(300).then_some(RetryOverride { first_ms: Some(50), max_ms: Some(500) });
+            let retry =
+                world.choices.permille(300).then(|| Box::new(RetryOverride { first_ms: Some(50), max_ms: Some(500) }));
             let spec = branch(&format!("b{number}"), who, payload, timeout);
             let digest = (!world.choices.permille(500)).then(|| Box::new([number as u8; 32]));
             // With several branches the wish is ignored.

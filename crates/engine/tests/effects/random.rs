@@ -66,7 +66,7 @@ fn branch() -> impl Strategy<Value = (bool, bool, Option<u32>)> {
 fn branch_spec(number: usize, (classic, one_phase, first_ms): (bool, bool, Option<u32>)) -> BranchSpec {
     BranchSpec {
         dialect: if classic { Dialect::Classic } else { Dialect::V1 },
-        retry: first_ms.map(|first_ms| RetryOverride { first_ms: Some(first_ms), max_ms: None }),
+        retry: first_ms.map(|first_ms| Box::new(RetryOverride { first_ms: Some(first_ms), max_ms: None })),
         one_phase,
         ..spec(&format!("b{number}"))
     }

@@ -35,7 +35,7 @@ fn unknown_is_not_refused_and_is_asked_again_later_each_time() {
 
 #[test]
 fn a_branch_may_have_a_policy_of_its_own() {
-    let retry = Some(RetryOverride { first_ms: Some(4), max_ms: Some(4) });
+    let retry = Some(Box::new(RetryOverride { first_ms: Some(4), max_ms: Some(4) }));
     let mut txn = Driven::with([BranchSpec { retry, ..spec("a") }, spec("b")]);
     txn.commit();
     txn.reply(1, timeout());
@@ -49,7 +49,7 @@ fn a_branch_may_have_a_policy_of_its_own() {
 
 #[test]
 fn what_a_branch_leaves_out_of_its_policy_is_the_transactions() {
-    let retry = Some(RetryOverride { first_ms: None, max_ms: Some(150) });
+    let retry = Some(Box::new(RetryOverride { first_ms: None, max_ms: Some(150) }));
     let mut txn = Driven::begin([]);
     txn.join([BranchSpec { retry, ..spec("a") }]).expect("it joins");
     txn.commit();
@@ -63,7 +63,7 @@ fn what_a_branch_leaves_out_of_its_policy_is_the_transactions() {
 
 #[test]
 fn a_policy_of_nothing_waits_a_millisecond_all_the_same() {
-    let retry = Some(RetryOverride { first_ms: Some(0), max_ms: Some(0) });
+    let retry = Some(Box::new(RetryOverride { first_ms: Some(0), max_ms: Some(0) }));
     let mut txn = Driven::with([BranchSpec { retry, ..spec("a") }]);
     txn.commit();
     txn.reply(0, timeout());

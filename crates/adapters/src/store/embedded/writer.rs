@@ -17,6 +17,9 @@ use unanim_node::ports::{Purged, SaveError};
 const CHECKPOINT_FRAMES_MAX: u64 = 1000;
 const CHECKPOINT_FRAMES_MIN: u64 = 50;
 
+/// Open transactions whose place need not be looked up; a look-up takes some microseconds.
+const KNOWN_MAX: usize = 65_536;
+
 const BEGIN: &str = "INSERT INTO transactions (gid, change, body) VALUES (?1, ?2, ?3)";
 const PLACE_OF: &str = "SELECT id, (SELECT standing FROM open WHERE open.id = transactions.id) FROM transactions
     WHERE gid = ?1";
@@ -33,7 +36,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     /// The last batch that was applied: it may be sent again, and is not applied again.
     applied: u64,
-    /// Open transactions that this session has written; others are looked up.
+    /// Open transactions that this session has written lately; others are looked up.
     known: HashMap<Gid, Place>,
     /// Frames in the log after the last commit.
     frames: Arc<AtomicU64>,
@@ -98,7 +101,12 @@ impl Writer {
         for (Record { gid, .. }, place) in batch.records.iter().zip(places) {
             match (self.known.get_mut(gid), place.standing) {
                 (Some(known), Some(_)) => *known = place,
-                (None, Some(_)) => drop(self.known.insert(gid.clone(), place)),
+                (None, Some(_)) => {
+                    if self.known.len() >= KNOWN_MAX {
+                        self.known.clear();
+                    }
+                    self.known.insert(gid.clone(), place);
+                }
                 (_, None) => drop(self.known.remove(gid)),
             }
         }

@@ -26,6 +26,8 @@ static FENCE: HeaderName = HeaderName::from_static("unanim-fence");
 static DEADLINE: HeaderName = HeaderName::from_static("unanim-deadline");
 static INQUIRY: HeaderName = HeaderName::from_static("unanim-inquiry");
 
+/// Larger payloads are shared, not copied.
+const COPIED_MAX: usize = 1024;
 /// How many headers a call has of its own.
 const HEADERS: usize = 11;
 
@@ -126,7 +128,7 @@ impl Renderer {
         let body = match (&spec.payload, spec.dialect) {
             (Some(payload), Dialect::V1) if !payload.is_empty() => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                Full::new(payload.clone())
+                Full::new(sent(payload))
             }
             // hyper says nothing about a body that is not there, and some servers want to hear it of a POST.
             (Some(_), Dialect::V1 | Dialect::Classic) | (None, _) => {
@@ -156,6 +158,11 @@ impl Renderer {
         let names = call.id.gid.as_str().len() + call.spec.id.as_str().len();
         self.inquiry_head.len() + self.inquiry_tail.len() + spot.base.len() + 4 * names + 128
     }
+}
+
+/// A small payload is copied: a clone would leave a reference count beside it for as long as its transaction is open.
+fn sent(payload: &Bytes) -> Bytes {
+    if payload.len() <= COPIED_MAX { Bytes::copy_from_slice(payload) } else { payload.clone() }
 }
 
 /// The branch's own headers. The front doors have refused what may not be there; what came by another way is left out.
