@@ -64,7 +64,7 @@ pub(crate) struct Page<'a> {
 }
 
 /// All words of an event's `type`.
-pub(crate) const TYPES: &[&str] = &[
+pub const EVENT_TYPES: &[&str] = &[
     "begun",
     "branch_added",
     "phase",
@@ -82,7 +82,7 @@ fn votes(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn types(_: &mut SchemaGenerator) -> Schema {
-    schema::word(TYPES)
+    schema::word(EVENT_TYPES)
 }
 
 impl<'a> Event<'a> {
@@ -169,7 +169,7 @@ mod tests {
     fn events_have_the_documented_shapes() {
         let body: Value = serde_json::from_slice(&history_body(&all(), Some("9".into()))).expect("JSON");
         let events = body["events"].as_array().expect("a list");
-        assert_eq!(events.iter().map(|event| event["type"].as_str().expect("a word")).collect::<Vec<_>>(), TYPES);
+        assert_eq!(events.iter().map(|event| event["type"].as_str().expect("a word")).collect::<Vec<_>>(), EVENT_TYPES);
         assert_eq!(events[0], json!({ "seq": 1, "at": "1970-01-01T00:00:00.001Z", "type": "begun" }));
         assert_eq!(
             (&events[2]["phase"], &events[2]["deadline_at"]),

@@ -24,7 +24,7 @@ pub use branch::{
     CALL_TIMEOUT_MS, CALL_TIMEOUT_MS_MAX, HEADER_BYTES_MAX, REFUSED_STATUSES, RETRY_MS_MAX, TIMEOUT_MS, TIMEOUT_MS_MAX,
 };
 pub use door::{BadEndpoint, Door};
-pub use event::{event_frame, history_body};
+pub use event::{EVENT_TYPES, event_frame, history_body};
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use time::{instant_of, rfc3339};
 pub use transaction::{list_body, outcome_body, transaction_body};

@@ -115,6 +115,12 @@ async fn what_is_wrong_is_not_sent_again() {
     let fake = Fake::start(|_, _| Answer::Body(400, problem(400, "from_the_future")));
     let error = client(&[&fake.url], LONG).get("g").await.unwrap_err();
     assert!(error.code().is_none() && error.to_string().starts_with("from_the_future (400)"), "{error}");
+    // A proxy says that its server is away, in its own words.
+    let fake = Fake::start(|number, _| match number {
+        0 => Answer::Body(503, "<html>".into()),
+        _ => Answer::Body(200, view("committed")),
+    });
+    assert_eq!(client(&[&fake.url], LONG).get("g").await.unwrap().outcome, Outcome::Committed);
     let fake = Fake::start(|_, _| Answer::Body(502, "<html>".into()));
     assert!(matches!(client(&[&fake.url], LONG).get("g").await, Err(Error::Foreign { .. })));
     let fake = Fake::start(|_, _| Answer::Body(200, "[]".into()));

@@ -142,7 +142,7 @@ impl<T> Attempt<T> {
     /// An answer that is not the good one.
     pub(super) fn refused(address: &str, reply: &Reply) -> Self {
         let why = Error::answered(address, reply);
-        if !why.is_retryable() && reply.status != StatusCode::SERVICE_UNAVAILABLE {
+        if !why.is_retryable() {
             return Attempt::Failed(why);
         }
         let asked = reply.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

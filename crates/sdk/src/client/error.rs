@@ -61,7 +61,9 @@ impl Error {
             Error::Problem(problem) => {
                 problem.status == 503 || ProblemCode::of(&problem.code).is_some_and(ProblemCode::retryable)
             }
-            Error::Foreign { .. } | Error::Invalid(_) => false,
+            // A proxy whose server is away.
+            Error::Foreign { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
+            Error::Invalid(_) => false,
         }
     }
 

@@ -350,6 +350,13 @@ mod tests {
     }
 
     #[test]
+    fn every_type_that_a_server_says_is_known() {
+        for word in unanim_api::EVENT_TYPES {
+            assert!(!matches!(EventKind::from((*word).to_owned()), EventKind::Other(_)), "{word}");
+        }
+    }
+
+    #[test]
     fn a_line_without_end_is_an_error() {
         let mut parser = Parser::default();
         parser.push(&vec![b'x'; LINE_MAX + 1]);

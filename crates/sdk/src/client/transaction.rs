@@ -150,7 +150,7 @@ mod tests {
         for outcome in [None, Some(O::Committed), Some(O::Aborted)].map(outcome_name) {
             assert!(!matches!(Outcome::from(outcome.to_owned()), Outcome::Other(_)), "{outcome}");
         }
-        let states = [B::Waiting, B::Asked, B::Yes, B::ReadOnly, B::Refused, B::Done];
+        let states = [B::Waiting, B::Asked, B::Yes, B::ReadOnly, B::Refused, B::Done, B::Resolved];
         for state in states.map(branch_state_name) {
             assert!(!matches!(BranchState::from(state.to_owned()), BranchState::Other(_)), "{state}");
         }
