@@ -1,4 +1,5 @@
 //! The loop around the one lane: everything that is ready goes in, one batch is cut, what may happen happens.
+use crate::alerts::Alerts;
 use crate::handle::{Handle, Shared};
 use crate::ports::{Clock, LoadCursor, ReadError, Replies, Room, SaveError, Store, Transport};
 use crate::purge;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
-use unanim_coordinator::{Alert, Batch, Found, Input, Lane, Loading, Output, Saved, Settings, Standing, Stored};
+use unanim_coordinator::{Batch, Found, Input, Lane, Loading, Output, Saved, Settings, Standing, Stored};
 use unanim_engine::{Gid, Timestamp};
 
 /// Open transactions that are read at once while loading.
@@ -65,6 +66,7 @@ pub fn start<S: Store + 'static, T: Transport + 'static, C: Clock + 'static>(
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         timer_for: (None, Instant::now()),
         room_at: Instant::now(),
+        alerts: Alerts::new(),
         store: store.clone(),
         transport,
         shared: shared.clone(),
@@ -98,6 +100,7 @@ struct Driver<S, T> {
     /// What the timer was last set for: the lane's due time, and when to look at the room.
     timer_for: (Option<Timestamp>, Instant),
     room_at: Instant,
+    alerts: Alerts,
 }
 
 /// What woke the driver, beside the inbox and the timer.
@@ -200,12 +203,7 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
                 }
                 Output::Call(call) => self.transport.call(call, &self.replies),
                 Output::Answer(ticket, answer) => self.shared.answer(ticket, answer),
-                Output::Alert(gid, Alert::Stuck(phase)) => {
-                    tracing::warn!(%gid, ?phase, "stuck: open in one phase for too long, and asked on");
-                }
-                Output::Alert(gid, Alert::Heuristic(branch, how)) => {
-                    tracing::warn!(%gid, %branch, ?how, "a participant has finished on its own: a person must compare");
-                }
+                Output::Alert(gid, alert) => self.alerts.tell(&gid, alert),
                 Output::Find(gid) => self.finds.push(Box::pin(find(self.store.clone(), gid))),
             }
         }
@@ -228,6 +226,7 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
         if Instant::now() < self.room_at {
             return Ok(());
         }
+        self.alerts.sum_up(self.room_at);
         self.room_at = Instant::now() + ROOM_EVERY;
         let full = self.store.room()? == Room::Full;
         if self.shared.disk_full.replace(full) != full {

@@ -4,6 +4,7 @@
 //! ends. Everything lives on one thread; the store commits there too, or on a thread of its own.
 
 mod access;
+mod alerts;
 mod clock;
 pub mod conformance;
 mod driver;
