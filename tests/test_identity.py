@@ -108,6 +108,10 @@ def test_a_foreign_store_is_told_so_first(server, in_doubt, store):
     problem(ask(changed(inquiry, store=store)), 421, "wrong_coordinator")
     problem(ask(changed(inquiry, store=store, key="wrong")), 421, "wrong_coordinator")
     problem(ask(changed(moved(inquiry, "unknown"), store=store)), 421, "wrong_coordinator")
+    # Whatever else is wrong with it.
+    problem(ask(changed(inquiry, store=store) + "&colour=red"), 421, "wrong_coordinator")
+    problem(ask(changed(inquiry, store=store) + "&store=&branch=%zz"), 421, "wrong_coordinator")
+    problem(ask(changed(moved(inquiry, "\x01"), store=store)), 421, "wrong_coordinator")
 
 
 def test_a_question_without_a_store_is_never_answered_aborted(server, in_doubt):

@@ -172,3 +172,19 @@ def test_help_says_all_settings():
 def test_metrics(server):
     answer = server.get("/metrics")
     assert answer.status_code == 200 and "# TYPE" in answer.text and "unanim_" in answer.text
+
+
+def test_the_access_log_has_every_request_with_its_gid(make_server):
+    server = make_server("--access-log", "on", "--log", "json")
+    server.submit({"gid": "a b", "mode": "two_phase", "start": False})
+    server.get("/v1/transactions/a%20b/outcome?branch=x&key=s3cret")
+    lines = [json.loads(line) for line in server.log().splitlines() if '"message":"request"' in line]
+    begun = next(line for line in lines if line["method"] == "POST")
+    assert (begun["gid"], begun["status"], begun["path"], begun["door"]) == ("a b", 202, "/v1/transactions", "v1"), begun
+    assert begun["micros"] > 0 and begun["level"] == "INFO" and "s3cret" not in server.log()
+
+
+def test_without_it_what_succeeds_is_not_logged(make_server):
+    server = make_server("--log", "json")
+    server.submit({"gid": "g", "mode": "two_phase", "start": False})
+    assert '"path":"/v1/transactions"' not in server.log()

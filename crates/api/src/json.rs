@@ -24,7 +24,7 @@ fn explained<'a, T: Deserialize<'a>>(text: &'a str) -> Problem {
     match serde_path_to_error::deserialize::<_, Object<T>>(&mut json) {
         Err(error) if error.inner().is_data() => {
             let detail = error.inner().to_string();
-            let error = FieldError { pointer: pointer(error.path()), code: kind(&detail), detail };
+            let error = FieldError { pointer: pointer(error.path()), code: kind(&detail), detail: in_json(&detail) };
             Problem::of_fields(ProblemCode::InvalidRequest, vec![error])
         }
         // Nested deeper than anything that is asked for.
@@ -43,6 +43,28 @@ fn kind(detail: &str) -> &'static str {
         Some("missing") => "required",
         Some("duplicate") => "duplicate",
         _ => "wrong_type",
+    }
+}
+
+/// In JSON's words instead of Rust's; the pointer says where.
+fn in_json(detail: &str) -> String {
+    let detail = detail.rsplit_once(" at line ").map_or(detail, |(detail, _)| detail);
+    let Some((what, expected)) = detail.rsplit_once(", expected ") else { return detail.to_owned() };
+    let expected = match expected {
+        "u64" => "a whole number",
+        "a borrowed raw value" | "any valid JSON value" => "a value",
+        expected => expected,
+    };
+    let what = match what {
+        "invalid type: map" => "an object",
+        "invalid type: sequence" => "a list",
+        "invalid type: unit value" | "invalid type: null" => "null",
+        what => what.strip_prefix("invalid type: ").or(what.strip_prefix("invalid value: ")).unwrap_or(what),
+    };
+    let what = what.replacen("floating point", "number", 1).replacen("integer", "number", 1);
+    match what.starts_with("unknown field") {
+        true => format!("{what}, expected {expected}"),
+        false => format!("{what} instead of {expected}"),
     }
 }
 
@@ -167,7 +189,7 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for List<T, MA
             type Value = First<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a sequence")
+                f.write_str("a list")
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<First<T>, A::Error> {
@@ -232,6 +254,36 @@ impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for Members<'a, MAX> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistake_is_told_in_the_words_of_json() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only mistakes are looked at")]
+        struct Body<'a> {
+            number: Option<u64>,
+            flag: Option<bool>,
+            #[serde(borrow)]
+            text: Option<Text<'a>>,
+            list: Option<List<u64, 2>>,
+        }
+        for (body, detail) in [
+            (r#"{"number": "5"}"#, r#"/number: string "5" instead of a whole number"#),
+            (r#"{"number": -1}"#, "/number: number `-1` instead of a whole number"),
+            (r#"{"number": 1.5}"#, "/number: number `1.5` instead of a whole number"),
+            (r#"{"number": {}}"#, "/number: an object instead of a whole number"),
+            (r#"{"flag": null, "text": []}"#, "/text: a list instead of a string"),
+            (r#"{"flag": "yes"}"#, r#"/flag: string "yes" instead of a boolean"#),
+            (r#"{"list": {}}"#, "/list: an object instead of a list"),
+            (r#"{"list": [null]}"#, "/list/0: null instead of a whole number"),
+            (r#"{"colour": 1}"#, "/colour: unknown field `colour`, expected one of `number`, `flag`, `text`, `list`"),
+            (r#"{"flag": true, "flag": true}"#, "duplicate field `flag`"),
+            ("[]", "a list instead of an object"),
+        ] {
+            let problem = parse::<Body<'_>>(body.as_bytes()).expect_err(body);
+            assert_eq!(problem.detail, detail, "{body}");
+        }
+    }
 
     #[test]
     fn no_more_than_the_first_of_a_list_are_read() {

@@ -4,6 +4,9 @@ use crate::open::Slot;
 use crate::request::{Alert, Output};
 use unanim_engine::{BranchIndex, Event, Gid, Outcome, Phase, Reply, Transaction};
 
+/// Branches that an alert names.
+const NAMED_MAX: usize = 10;
+
 /// What is compared after a step.
 pub(crate) struct Before {
     stuck: bool,
@@ -52,7 +55,7 @@ impl Lane {
         match (stuck, open.txn.stuck) {
             (false, true) => {
                 self.figures.stuck += 1;
-                out.push(Output::Alert(gid.clone(), Alert::Stuck(open.txn.phase)));
+                out.push(Output::Alert(gid.clone(), stuck_alert(&open.txn)));
             }
             (true, false) => self.figures.stuck -= 1,
             (true, true) | (false, false) => {}
@@ -71,4 +74,18 @@ impl Lane {
             self.figures.heuristics += u64::from(open.txn.heuristic().is_some());
         }
     }
+}
+
+/// Who is waited for. Looks at all branches, once in a phase.
+fn stuck_alert(txn: &Transaction) -> Alert {
+    let (mut first, mut count) = (Vec::new(), 0);
+    for (branch, index) in txn.branches.iter().zip(0..) {
+        if txn.op().is_some_and(|op| txn.wants_call(index, op)) {
+            count += 1;
+            if first.len() < NAMED_MAX {
+                first.push(branch.spec.id.clone());
+            }
+        }
+    }
+    Alert::Stuck { phase: txn.phase, first, count }
 }

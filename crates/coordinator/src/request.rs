@@ -204,8 +204,15 @@ pub enum Output {
 /// What people should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Alert {
-    /// It has been open in this phase for too long.
-    Stuck(Phase),
+    /// It has been open for too long.
+    Stuck {
+        /// In this phase.
+        phase: Phase,
+        /// The first ones of the branches that are waited for.
+        first: Vec<BranchId>,
+        /// How many those are in all.
+        count: usize,
+    },
     /// This branch has finished on its own.
     Heuristic(BranchId, Heuristic),
 }

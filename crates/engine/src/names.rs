@@ -12,8 +12,9 @@ pub enum BadName {
     /// More bytes of UTF-8 than the field holds.
     #[error("must be at most {0} bytes long")]
     TooLong(usize),
-    /// A control character.
-    #[error("must not contain control characters")]
+    /// A control character, or one that changes the direction of the text around it: two names could look alike, and a
+    /// line of a log could read as another one.
+    #[error("must not contain control characters, nor ones that change the direction of text")]
     Control,
     /// `.` or `..`: a URL's path would swallow it.
     #[error("must not be '.' or '..'")]
@@ -25,9 +26,14 @@ fn check(name: &str, bytes_max: usize) -> Result<(), BadName> {
         "" => Err(BadName::Empty),
         "." | ".." => Err(BadName::Dots),
         _ if name.len() > bytes_max => Err(BadName::TooLong(bytes_max)),
-        _ if name.chars().any(char::is_control) => Err(BadName::Control),
+        _ if name.chars().any(|c| c.is_control() || turns_text(c)) => Err(BadName::Control),
         _ => Ok(()),
     }
+}
+
+/// The marks, embeddings, overrides and isolates of bidirectional text.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 macro_rules! name {

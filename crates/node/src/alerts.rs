@@ -1,7 +1,7 @@
 //! What a person is to know. When a participant is down, a hundred thousand transactions may be stuck at once.
 use tokio::time::{Duration, Instant};
 use unanim_coordinator::Alert;
-use unanim_engine::Gid;
+use unanim_engine::{BranchId, Gid};
 
 /// So many stuck transactions are named in a span; of the others their number is told at its end.
 const NAMED_MAX: u32 = 20;
@@ -21,11 +21,12 @@ impl Alerts {
 
     pub(crate) fn tell(&mut self, gid: &Gid, alert: Alert) {
         match alert {
-            Alert::Stuck(phase) if self.named < NAMED_MAX => {
+            Alert::Stuck { phase, first, count } if self.named < NAMED_MAX => {
                 self.named += 1;
-                tracing::warn!(%gid, ?phase, "stuck: open in one phase for too long, and asked on");
+                let branches = first.iter().map(BranchId::as_str).collect::<Vec<_>>().join(", ");
+                tracing::warn!(%gid, ?phase, branches, count, "stuck: open in one phase for too long, and asked on");
             }
-            Alert::Stuck(_) => self.unnamed += 1,
+            Alert::Stuck { .. } => self.unnamed += 1,
             Alert::Heuristic(branch, how) => {
                 tracing::warn!(%gid, %branch, ?how, "a participant has finished on its own: a person must compare");
             }
@@ -54,7 +55,8 @@ mod tests {
     fn a_flood_of_stuck_ones_is_named_in_part_and_counted_whole() {
         let mut alerts = Alerts::new();
         let gid = Gid::new("order-17").expect("a gid");
-        (0..50).for_each(|_| alerts.tell(&gid, Alert::Stuck(Phase::Preparing)));
+        let stuck = Alert::Stuck { phase: Phase::Preparing, first: Vec::new(), count: 0 };
+        (0..50).for_each(|_| alerts.tell(&gid, stuck.clone()));
         assert_eq!((alerts.named, alerts.unnamed), (NAMED_MAX, 50 - u64::from(NAMED_MAX)));
         alerts.sum_up(alerts.span_ends - Duration::from_millis(1));
         assert_ne!(alerts.unnamed, 0, "the span is not over");

@@ -37,6 +37,8 @@ pub(crate) struct App {
     /// The path of the public URL, under which clients see every path.
     pub(crate) base: String,
     pub(crate) shelf: Shelf,
+    /// Every request is logged, whatever became of it.
+    pub(crate) logs_access: bool,
     /// No further request is read.
     pub(crate) stop: Signal,
     /// Whoever waits is to be answered now.

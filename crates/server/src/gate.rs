@@ -38,6 +38,8 @@ pub(crate) struct Gate {
     hosts: Vec<Box<str>>,
     /// Ports at which its own pages would be.
     port: u16,
+    /// A page of this machine may be its own.
+    is_on_loopback: bool,
     public: Option<(Box<str>, u16)>,
 }
 
@@ -48,8 +50,16 @@ impl Gate {
             host_and_port(authority, default_port(scheme))
         });
         let mut hosts = vec![listen.ip().to_string().into_boxed_str()];
+        let is_on_loopback = listen.ip().is_unspecified() || listen.ip().to_canonical().is_loopback();
         hosts.extend(public.as_ref().map(|(host, _)| host.clone()));
-        Gate { token: token.map(|t| t.into_bytes().into()), classic, hosts, port: listen.port(), public }
+        Gate {
+            token: token.map(|t| t.into_bytes().into()),
+            classic,
+            hosts,
+            port: listen.port(),
+            is_on_loopback,
+            public,
+        }
     }
 
     /// Whether a request may pass.
@@ -119,7 +129,9 @@ impl Gate {
         }
         let Some((host, port)) = host_and_port(authority, default_port(scheme)) else { return false };
         let public = self.public.as_ref().is_some_and(|(ours, at)| *ours == host && *at == port);
-        public || (port == self.port && (is_loopback(&host) || self.hosts.iter().any(|ours| **ours == *host)))
+        public
+            || (port == self.port
+                && ((self.is_on_loopback && is_loopback(&host)) || self.hosts.iter().any(|ours| **ours == *host)))
     }
 }
 
@@ -207,16 +219,13 @@ mod tests {
     #[test]
     fn an_origin_must_be_a_page_of_ours() {
         let gate = gate(false, Classic::On);
-        for origin in [
-            "http://localhost:8080",
-            "http://127.0.0.1:8080",
-            "http://10.1.2.3:8080",
-            "https://c.example",
-            "https://c.example:443",
-        ] {
+        for origin in ["http://10.1.2.3:8080", "https://c.example", "https://c.example:443"] {
             assert_eq!(verdict(&gate, Ward::Classic, &[("origin", origin)]), 200, "{origin}");
         }
         for origin in [
+            // Somebody else's page: this server does not listen there.
+            "http://localhost:8080",
+            "http://127.0.0.1:8080",
             "http://localhost:3000",
             "http://localhost",
             "null",
@@ -229,6 +238,22 @@ mod tests {
         ] {
             assert_eq!(verdict(&gate, Ward::Classic, &[("origin", origin)]), 403, "{origin}");
             assert_eq!(verdict(&gate, Ward::Open, &[("origin", origin)]), 200, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_this_machine_is_ours_where_we_listen_on_loopback() {
+        for (listen, expected) in [
+            ("127.0.0.1:8080", 200),
+            ("[::1]:8080", 200),
+            ("0.0.0.0:8080", 200),
+            ("[::]:8080", 200),
+            ("10.1.2.3:8080", 403),
+        ] {
+            let gate = Gate::new(None, Classic::On, listen.parse().expect("an address"), "http://c.example");
+            for origin in ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"] {
+                assert_eq!(verdict(&gate, Ward::Guarded, &[("origin", origin)]), expected, "{origin} at {listen}");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Puts a coordinator together, runs it, and ends it.
 use crate::app::{App, Signal};
-use crate::config::{Classic, Config};
+use crate::config::{Classic, Config, Switch};
 use crate::doors::docs::Shelf;
 use crate::gate::Gate;
 use crate::telemetry::metrics::Metrics;
@@ -140,6 +140,7 @@ fn node(
         metrics: Metrics::default(),
         base: base(public_url),
         shelf: Shelf::default(),
+        logs_access: config.access_log == Switch::On,
         stop: Signal::default(),
         hurry: Signal::default(),
         left: Notify::new(),

@@ -43,7 +43,7 @@ pub struct BadEntry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
     /// No entry matches.
-    #[error("calls to {host}:{port} are not allowed; --allow {host} would allow them")]
+    #[error("calls to {host}:{port} are not allowed; --allow {host}:{port} would allow them")]
     Unlisted {
         /// As the URL has it.
         host: String,

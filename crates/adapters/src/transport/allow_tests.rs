@@ -160,7 +160,7 @@ fn an_unlisted_name_leads_nowhere_and_the_error_names_the_setting() {
     let list = list(&["10.0.0.0/8"]);
     assert!(!leads(&list, "stock", "10.0.0.1"));
     let unlisted = list.permits_endpoint("Stock", 5001).expect_err("unlisted");
-    assert_eq!(unlisted.to_string(), "calls to stock:5001 are not allowed; --allow stock would allow them");
+    assert_eq!(unlisted.to_string(), "calls to stock:5001 are not allowed; --allow stock:5001 would allow them");
 }
 
 #[test]

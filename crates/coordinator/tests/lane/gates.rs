@@ -249,7 +249,9 @@ fn people_are_told_once_what_they_should_look_at() {
     b.reply(&commit, Reply::unknown(Failure::Timeout));
     b.now = b.now.after(60_000);
     let (mut commits, alerts) = split(b.handle(Input::Due));
-    assert_eq!(alerts, [Output::Alert(gid("t"), Alert::Stuck(Phase::Committing))]);
+    let name = BranchId::new("a").expect("a name");
+    let stuck = Alert::Stuck { phase: Phase::Committing, first: vec![name], count: 1 };
+    assert_eq!(alerts, [Output::Alert(gid("t"), stuck)]);
     assert_eq!(b.lane.figures().stuck, 1);
     let alerts = b.reply(&commits.remove(0), Reply::Heuristic(Heuristic::Rollback));
     let name = BranchId::new("a").expect("a name");

@@ -7,10 +7,10 @@ fn a_name_is_short_visible_and_no_dots() {
     assert_eq!(Gid::new(""), Err(BadName::Empty));
     assert_eq!(Gid::new("."), Err(BadName::Dots));
     assert_eq!(Gid::new(".."), Err(BadName::Dots));
-    for odd in ["a\nb", "\u{0}", "a\u{7f}", "\u{85}"] {
+    for odd in ["a\nb", "\u{0}", "a\u{7f}", "\u{85}", "a\u{202e}b", "\u{2066}", "\u{200f}", "\u{61c}"] {
         assert_eq!(Gid::new(odd), Err(BadName::Control), "{odd:?}");
     }
-    for good in ["...", "a/b", "it's \"quoted\"", "ünï-çødé ✓", " ", "?#%2F"] {
+    for good in ["...", "a/b", "הזמנה", "\u{200d}", "it's \"quoted\"", "ünï-çødé ✓", " ", "?#%2F"] {
         assert_eq!(Gid::new(good).map(|gid| gid.to_string()), Ok(good.to_owned()));
     }
 }

@@ -72,6 +72,9 @@ pub struct ServeArgs {
     /// trace, debug (every request), info, warn or error [default: info]
     #[arg(long, value_name = "LEVEL", help_heading = "Logs")]
     pub log_level: Option<String>,
+    /// Log every request with its gid, status and time, at info: on or off [default: off]
+    #[arg(long, value_name = "MODE", help_heading = "Logs")]
+    pub access_log: Option<String>,
 }
 
 const AFTER_HELP: &str = "\
@@ -107,6 +110,7 @@ impl ServeArgs {
             ("max_open_bytes", &self.max_open_bytes),
             ("log", &self.log),
             ("log_level", &self.log_level),
+            ("access_log", &self.access_log),
         ];
         let mut given: Vec<_> =
             singles.into_iter().filter_map(|(key, value)| Some((key, vec![value.clone()?]))).collect();

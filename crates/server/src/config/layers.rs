@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Every setting with its default, in the order in which they are printed. An empty default: not set.
-pub(super) const SETTINGS: [(&str, &str); 18] = [
+pub(super) const SETTINGS: [(&str, &str); 19] = [
     ("listen", "127.0.0.1:8080"),
     ("public_url", ""),
     ("tls_cert", ""),
@@ -23,6 +23,7 @@ pub(super) const SETTINGS: [(&str, &str); 18] = [
     ("max_open_bytes", "1GiB"),
     ("log", "human"),
     ("log_level", "info"),
+    ("access_log", "off"),
 ];
 
 /// The one setting that is a list.

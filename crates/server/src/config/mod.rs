@@ -5,7 +5,7 @@ mod values;
 
 pub use args::ServeArgs;
 pub(crate) use layers::PREFIX;
-pub(crate) use values::{Classic, LogFormat, LogLevel};
+pub(crate) use values::{Classic, LogFormat, LogLevel, Switch};
 
 use layers::{LIST, Layers, SETTINGS, Value, called, flag};
 use std::fmt::Write;
@@ -42,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) max_open_bytes: u64,
     pub(crate) log: LogFormat,
     pub(crate) log_level: LogLevel,
+    pub(crate) access_log: Switch,
     /// About the environment; for the log.
     pub(crate) warnings: Vec<String>,
     printed: String,
@@ -96,6 +97,7 @@ impl Config {
         let max_open_bytes = read.needed("max_open_bytes", values::bytes, |n| values::bytes_text(*n));
         let log = read.word("log");
         let log_level = read.word("log_level");
+        let access_log = read.word("access_log");
         let tls = read.pair(tls_cert, tls_key);
         if let Some(listen) = listen {
             read.check_reach(listen, token_file.is_some(), public_url.is_some());
@@ -121,6 +123,7 @@ impl Config {
                 max_open_bytes: max_open_bytes?,
                 log: log?,
                 log_level: log_level?,
+                access_log: access_log?,
                 warnings: layers.warnings.clone(),
                 printed,
                 sources,

@@ -25,6 +25,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
 macro_rules! words {
     ($name:ident { $($variant:ident = $word:literal),+ }) => {
         impl FromStr for $name {
@@ -47,6 +54,7 @@ macro_rules! words {
 }
 
 words!(Classic { On = "on", Open = "open", Off = "off" });
+words!(Switch { On = "on", Off = "off" });
 words!(LogFormat { Human = "human", Json = "json" });
 
 /// How much is logged.

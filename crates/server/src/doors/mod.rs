@@ -29,15 +29,18 @@ pub(crate) async fn answer(app: &Rc<App>, request: Request<Incoming>) -> Respons
     let reply = passed(app, route, request).await.unwrap_or_else(Reply::problem);
     let took = started.elapsed();
     app.metrics.answered(door, &method, reply.status.as_u16(), took);
-    log(door, &method, uri.path(), &reply, took);
+    log(app.logs_access, door, &method, uri.path(), &reply, took);
     reply.response()
 }
 
 async fn passed(app: &Rc<App>, route: Route, request: Request<Incoming>) -> Result<Reply, Problem> {
     // Of an answer to HEAD, hyper leaves the body out.
     let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+    if method == Method::GET && route::is_inquiry(request.uri().path()) {
+        v1::inquiry::check_store(app, request.uri().query())?;
+    }
     let key_holds = match &route {
-        // Whose question it is comes before everything else, and its key stands in for a token.
+        // Its key stands in for a token.
         Route::Outcome(gid) if method == Method::GET => v1::inquiry::pass(app, gid, request.uri().query())?,
         _ => false,
     };
@@ -91,7 +94,7 @@ fn nothing_here(why: &'static str) -> Problem {
 
 /// The query is left out: it may hold a key. What succeeds is of interest to who looks for it only; so is being told to
 /// come again, which may happen to every request for a while, and whose cause is logged where it arises.
-fn log(door: Door, method: &Method, path: &str, reply: &Reply, took: std::time::Duration) {
+fn log(all: bool, door: Door, method: &Method, path: &str, reply: &Reply, took: std::time::Duration) {
     let (door, status, gid) = (door.name(), reply.status.as_u16(), reply.gid.as_ref().map(tracing::field::display));
     let micros = took.as_micros() as u64;
     match reply.code {
@@ -100,6 +103,9 @@ fn log(door: Door, method: &Method, path: &str, reply: &Reply, took: std::time::
         }
         Some(code) if !code.retryable() => {
             tracing::info!(door, %method, path, status, gid, code = code.code(), micros, "request")
+        }
+        code if all => {
+            tracing::info!(door, %method, path, status, gid, code = code.map(ProblemCode::code), micros, "request")
         }
         code => {
             tracing::debug!(door, %method, path, status, gid, code = code.map(ProblemCode::code), micros, "request")

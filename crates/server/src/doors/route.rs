@@ -128,6 +128,11 @@ impl Route {
     }
 }
 
+/// Whether a path is a question for an outcome, whatever stands where its gid should.
+pub(super) fn is_inquiry(path: &str) -> bool {
+    path.strip_prefix("/v1/transactions/").is_some_and(|rest| rest.ends_with("/outcome"))
+}
+
 /// `rest` is `<gid>` or `<gid>/<verb>`.
 fn named(rest: &str, route: fn(Gid, Option<&str>) -> Route) -> Route {
     let (segment, verb) = match rest.split_once('/') {

@@ -5,28 +5,36 @@
 use crate::app::App;
 use crate::doors::refusal::problem;
 use crate::doors::wait::ask;
-use crate::http::{Query, Reply};
+use crate::http::{Query, Reply, decoded};
 use hyper::StatusCode;
 use unanim_api::openapi::INQUIRY;
 use unanim_api::{Problem, ProblemCode, outcome_body};
 use unanim_coordinator::{Answer, Request};
 use unanim_engine::{BranchId, Gid};
 
+const FOREIGN: &str = "another coordinator's store made this call: ask that one";
+
+/// The store that a question names is compared before anything else of it, whatever that is.
+///
+/// # Errors
+/// It is for another coordinator.
+pub(in crate::doors) fn check_store(app: &App, query: Option<&str>) -> Result<(), Problem> {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let mut stores = pairs.filter(|(name, _)| *name == "store").filter_map(|(_, store)| decoded(store));
+    match stores.any(|store| !store.eq_ignore_ascii_case(&app.store)) {
+        true => Err(Problem::new(ProblemCode::WrongCoordinator, FOREIGN)),
+        false => Ok(()),
+    }
+}
+
 /// Whether the question brings a key that stands in for a token.
 ///
 /// # Errors
-/// It is for another coordinator, or its key is wrong.
+/// Its key is wrong.
 pub(in crate::doors) fn pass(app: &App, gid: &Gid, query: Option<&str>) -> Result<bool, Problem> {
     // What is wrong with the query is said to whoever may ask.
     let Ok(query) = Query::parse(query, INQUIRY) else { return Ok(false) };
     let store = query.get("store");
-    if store.is_some_and(|store| !store.eq_ignore_ascii_case(&app.store)) {
-        return Err(Problem::new(
-            ProblemCode::WrongCoordinator,
-            "another coordinator's store made this call: ask that one",
-        )
-        .about(gid));
-    }
     match (query.get("branch"), query.get("key")) {
         (_, None) => Ok(false),
         (Some(branch), Some(key)) if store.is_some() && app.signer.verify(gid.as_str(), branch, key) => Ok(true),
