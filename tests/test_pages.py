@@ -79,4 +79,4 @@ def test_head_is_get_without_a_body(server):
     missing = server.request("HEAD", "/v1/transactions/nobody")
     assert missing.status_code == 404 and missing.content == b""
     assert server.request("HEAD", "/v1/transactions/g/commit").headers["Allow"] == "POST"
-    assert server.request("POST", "/v1/transactions/g").headers["Allow"] == "GET, HEAD"
+    assert server.request("POST", "/v1/transactions/g").headers["Allow"] == "GET, HEAD, DELETE"

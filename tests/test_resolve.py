@@ -1,4 +1,4 @@
-"""A person says how a branch ended whose participant does not answer any more."""
+"""A person says how a branch ended whose participant does not answer any more, and forgets what has ended."""
 
 import pytest
 
@@ -122,3 +122,44 @@ def test_a_token_is_needed(make_server, tmp_path):
     (tmp_path / "token").chmod(0o600)
     server = make_server("--token-file", tmp_path / "token")
     problem(resolve(server, "g", "x"), 401, "unauthenticated")
+
+
+def forget(server, gid, **kwargs):
+    return server.request("DELETE", "/v1/transactions/" + quote(gid), **kwargs)
+
+
+def test_what_was_resolved_stays_until_it_is_forgotten(make_server, make_participant):
+    server = make_server("--retention", "1s")
+    a = make_participant().on("commit", reply(503))
+    body = two_phase("a/b", a.branch("x", retry={"first_ms": 50, "max_ms": 50}))
+    server.submit(body, wait="decided")
+    problem(forget(server, "a/b"), 409, "not_finished")
+    inquiry = a.wait_call("prepare", "a/b").headers["unanim-inquiry"].removeprefix(server.url)
+    assert resolve(server, "a/b", "x", {"outcome": "rolled_back"}).status_code == 200
+    problem(forget(server, "a/b"), 409, "retained")
+    server.submit(two_phase("plain", make_participant().branch("x")), wait="finished")
+    wait_until(lambda: server.get("/v1/transactions/plain").status_code == 404, 20, "the other one to be purged")
+    assert server.read("a/b")["branches"][0]["state"] == "resolved"
+    assert forget(server, "a/b").status_code == 204
+    problem(server.get("/v1/transactions/a%2Fb"), 404, "not_found")
+    problem(server.get("/v1/transactions/a%2Fb/history"), 404, "not_found")
+    problem(server.get("/v1/transactions/a%2Fb/events"), 404, "not_found")
+    assert server.get("/v1/transactions").json()["transactions"] == []
+    for _ in range(2):
+        assert server.get(inquiry).json()["outcome"] == "committed", "its participant may still ask"
+        problem(forget(server, "a/b"), 404, "not_found")
+        assert server.submit(body).status_code == 409, "the gid never begins again"
+        server.kill9()
+        server.start()
+
+
+def test_bad_wishes_to_forget(server):
+    server.submit({"gid": "g", "mode": "two_phase", "start": False})
+    problem(forget(server, "g"), 409, "not_finished")
+    problem(forget(server, "nobody"), 404, "not_found")
+    problem(forget(server, "a\u0001"), 400, "invalid_request")
+    problem(forget(server, "g", params={"force": "true"}), 400, "invalid_request")
+    problem(forget(server, "g", data='{"force":true}', headers={"Content-Type": "application/json"}), 400, "invalid_request")
+    problem(forget(server, "g", data="{}", headers={"Content-Type": "text/plain"}), 415, "unsupported_media_type")
+    assert server.request("PUT", "/v1/transactions/g").headers["Allow"] == "GET, HEAD, DELETE"
+    assert server.read("g")["phase"] == "active"

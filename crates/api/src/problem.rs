@@ -37,6 +37,10 @@ pub enum ProblemCode {
     AlreadyDecided,
     /// Too late for that, in this phase.
     Closed,
+    /// Too early for that: the transaction is open.
+    NotFinished,
+    /// Too early for that: its retention is not over.
+    Retained,
     /// A body, a payload or a number of branches over the limit.
     TooLarge,
     /// A body that is not called JSON.
@@ -59,7 +63,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// All of them, in the order of their statuses.
-    pub const ALL: [ProblemCode; 21] = [
+    pub const ALL: [ProblemCode; 23] = [
         ProblemCode::MalformedJson,
         ProblemCode::InvalidRequest,
         ProblemCode::Unauthenticated,
@@ -72,6 +76,8 @@ impl ProblemCode {
         ProblemCode::BranchConflict,
         ProblemCode::AlreadyDecided,
         ProblemCode::Closed,
+        ProblemCode::NotFinished,
+        ProblemCode::Retained,
         ProblemCode::TooLarge,
         ProblemCode::UnsupportedMediaType,
         ProblemCode::WrongCoordinator,
@@ -105,6 +111,8 @@ impl ProblemCode {
             ProblemCode::BranchConflict => (409, "branch_conflict", "The id belongs to a different branch"),
             ProblemCode::AlreadyDecided => (409, "already_decided", "The other outcome is decided"),
             ProblemCode::Closed => (409, "closed", "It is too late for that"),
+            ProblemCode::NotFinished => (409, "not_finished", "The transaction has not ended"),
+            ProblemCode::Retained => (409, "retained", "The transaction's retention is not over"),
             ProblemCode::TooLarge => (413, "too_large", "Over a limit"),
             ProblemCode::UnsupportedMediaType => (415, "unsupported_media_type", "The body must be application/json"),
             ProblemCode::WrongCoordinator => (421, "wrong_coordinator", "Another coordinator's store made this call"),

@@ -47,6 +47,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
         problems: &[GUARDED, NAMED, ASKS],
     },
     Operation {
+        method: "DELETE",
+        path: "/v1/transactions/{gid}",
+        tag: "v1",
+        id: "forget",
+        about: "Forget a transaction that has ended and is past its retention. Of one with a resolved branch, gid and outcome \
+            stay: its participant may still ask.",
+        query: &[],
+        body: NOTHING,
+        answers: &[Answer { status: 204, about: "It is forgotten.", content: Content::None }],
+        problems: &[GUARDED, NAMED, BODY, ASKS, &[NotFinished, Retained]],
+    },
+    Operation {
         method: "GET",
         path: "/v1/transactions/{gid}/outcome",
         tag: "v1",

@@ -69,6 +69,7 @@ async fn passed(app: &Rc<App>, route: Route, request: Request<Incoming>) -> Resu
         Route::Page(page) => Ok(docs::page(app, page)),
         Route::Transactions if method == Method::GET => v1::list::list(app, request.uri().query()).await,
         Route::Transactions => v1::submit::submit(app, request).await,
+        Route::Transaction(gid) if method == Method::DELETE => v1::change::forget(app, gid, request).await,
         Route::Transaction(gid) => v1::read::read(app, gid, request.uri().query()).await,
         Route::Outcome(gid) => v1::inquiry::outcome(app, gid, request.uri().query()).await,
         Route::Branches(gid) => v1::change::add(app, gid, request).await,

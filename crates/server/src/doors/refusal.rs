@@ -1,8 +1,9 @@
 //! The coordinator's refusals as problems.
 use unanim_api::names::{outcome_name, phase_name};
-use unanim_api::{Problem, ProblemCode};
+use unanim_api::{Problem, ProblemCode, rfc3339};
 use unanim_coordinator::{Admission, Refusal};
 use unanim_engine::{BranchId, Gid};
+use unanim_node::NotForgotten;
 
 /// The problem that a refusal is; `place` says where in the request a branch is.
 pub(super) fn problem(gid: &Gid, refusal: Refusal, place: impl Fn(&BranchId) -> String) -> Problem {
@@ -12,6 +13,21 @@ pub(super) fn problem(gid: &Gid, refusal: Refusal, place: impl Fn(&BranchId) -> 
 /// The same, of what is about no transaction in particular.
 pub(super) fn problem_of(refusal: Refusal) -> Problem {
     explained(refusal, |_| String::new())
+}
+
+/// Why a transaction is not forgotten.
+pub(super) fn not_forgotten(why: NotForgotten) -> Problem {
+    match why {
+        NotForgotten::NotFound => explained(Refusal::NotFound, |_| String::new()),
+        NotForgotten::Open(phase) => {
+            Problem::new(ProblemCode::NotFinished, format!("the transaction is {}", phase_name(phase)))
+        }
+        NotForgotten::Retained(until) => Problem::new(
+            ProblemCode::Retained,
+            format!("whoever began it may ask for it until {}: --retention", rfc3339(until)),
+        ),
+        NotForgotten::Unavailable => explained(Refusal::Unavailable, |_| String::new()),
+    }
 }
 
 fn explained(refusal: Refusal, place: impl Fn(&BranchId) -> String) -> Problem {

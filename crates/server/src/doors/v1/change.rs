@@ -1,8 +1,8 @@
 //! `POST /v1/transactions/{gid}/branches`, `…/commit`, `…/rollback`, `…/retry`, and
-//! `…/branches/{id}/resolve`.
+//! `…/branches/{id}/resolve`; and `DELETE /v1/transactions/{gid}`.
 use super::{Patience, check_content_type, transaction};
 use crate::app::App;
-use crate::doors::refusal::problem;
+use crate::doors::refusal::{not_forgotten, problem};
 use crate::doors::wait::{ask, ask_within};
 use crate::http::{Query, Reply, read_body, traceparent};
 use hyper::body::Incoming;
@@ -83,6 +83,17 @@ pub(in crate::doors) async fn resolve(
     let resolution = resolution(&body).map_err(|problem| problem.about(&gid))?;
     let view = viewed(&gid, ask(app, &gid, Request::Resolve(id, resolution)).await, |_| String::new())?;
     Ok(transaction(app, &view, Some(Wait::Finished)))
+}
+
+/// A person lets go of what has ended.
+pub(in crate::doors) async fn forget(app: &App, gid: Gid, request: HttpRequest<Incoming>) -> Result<Reply, Problem> {
+    let (head, body) = request.into_parts();
+    Query::parse(head.uri.query(), &[])?;
+    read_nothing(&head.headers, body).await?;
+    match app.handle.forget(&gid).await {
+        Ok(()) => Ok(Reply::nothing().about(gid)),
+        Err(why) => Err(not_forgotten(why).about(&gid)),
+    }
 }
 
 /// A body that says nothing more than the path does.
