@@ -8,7 +8,7 @@ import pytest
 
 import harness
 from harness import run_unanim, wait_until
-from participants import NO, YES, reply, silence, two_phase
+from participants import NO, YES, Participant, reply, silence, two_phase
 
 # So long a pause that a call within a test was made by hand.
 PATIENT = {"first_ms": 600_000, "max_ms": 600_000}
@@ -190,3 +190,17 @@ def test_resolve_against_the_decision_is_marked(server, make_participant):
     code, out, err = tx(server, "resolve", "g", "y", "--outcome", "rolled_back", "--reason", "the money was gone", env={"USER": "bob"})
     assert code == 0 and "HEURISTIC" in out, (out, err)
     assert "HEURISTIC" in tx(server, "list")[1]
+
+
+def test_forget(make_server, make_participant):
+    server = make_server("--retention", "1s")
+    down = Participant(up=False)
+    server.submit(two_phase("g", make_participant().branch("x"), down.branch("y"), timeout_ms=300))
+    server.wait_phase("g", "aborting")
+    code, out, err = tx(server, "forget", "g")
+    assert code == 1 and "g" in err, (out, err)
+    assert tx(server, "resolve", "g", "y", "--outcome", "rolled_back", "--reason", "r", "--by", "me")[0] == 0
+    server.wait_phase("g", "aborted")
+    wait_until(lambda: tx(server, "forget", "g")[0] == 0, what="it to be past its retention")
+    code, out, err = tx(server, "forget", "never-there")
+    assert code == 1, (out, err)
