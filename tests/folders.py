@@ -51,7 +51,13 @@ def finished(server, a, b):
     classic = Client(server.url)
     gid = classic.begin()
     assert classic.prepare(gid, a, b) == "success"
-    return ["committed", "refused", "late", "read only", "heuristic", "one/phase", "many", gid]
+    b.on("commit", DOWN)
+    server.submit(two_phase("resolved", a.branch("x"), b.branch("y")), wait="decided")
+    by_hand = {"outcome": "committed", "by": "somebody", "reason": "seen in its books"}
+    assert server.post("/v1/transactions/resolved/branches/y/resolve", json=by_hand).ok
+    server.wait_phase("resolved", "committed")
+    b.on("commit", YES)
+    return ["committed", "refused", "late", "read only", "heuristic", "one/phase", "many", gid, "resolved"]
 
 
 def decided(server, a, b):
