@@ -13,6 +13,7 @@ mod durability;
 mod effect;
 mod event;
 mod history;
+mod index;
 mod limits;
 pub mod mode;
 mod names;

@@ -1,16 +1,11 @@
 //! A transaction: its body, what its history made of it, and what is under way.
+use crate::index::Index;
 use crate::round::Round;
-use crate::{
-    Branch, BranchId, BranchIndex, BranchSpec, BranchState, CallState, Gid, HistoryEvent, Limits, Mode, Recorded,
-    Rejection,
-};
+use crate::{Branch, BranchIndex, BranchSpec, BranchState, Gid, HistoryEvent, Limits, Mode, Recorded, Rejection};
 use crate::{Heuristic, Op, Outcome, Phase, Reason, RetryPolicy, Timestamp, Vote};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Up to so many branches, looking at each is cheaper than an index, in time and in memory.
-const UNINDEXED_MAX: usize = 16;
 
 /// What is written once, when a transaction begins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,19 +61,11 @@ pub struct Transaction {
     pub branches: Vec<Branch>,
     /// The number of its last history event; the begin is 1.
     pub seq: u64,
-    index: Option<Box<Index>>,
+    pub(crate) index: Option<Box<Index>>,
     pub(crate) round: Option<Round>,
     /// When it was loaded, where earlier owners may have called its branches: such a call may still be on its way.
     pub(crate) in_doubt_since: Option<Timestamp>,
     unsaved: Vec<HistoryEvent>,
-}
-
-/// Finds one of many branches.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Index {
-    names: BTreeMap<BranchId, BranchIndex>,
-    /// Those that are to be called again.
-    again: BTreeSet<(Timestamp, BranchIndex)>,
 }
 
 impl Transaction {
@@ -229,14 +216,7 @@ impl Transaction {
     fn enter(&mut self, phase: Phase, at: Timestamp) {
         assert!(self.phase.may_become(phase), "{:?}: {:?} -> {phase:?}", self.gid, self.phase);
         (self.phase, self.entered_at, self.stuck) = (phase, at, false);
-        if let Some(index) = &mut self.index {
-            index.again.clear();
-        }
-        for branch in &mut self.branches {
-            if let CallState::Again(_) = branch.call {
-                branch.call = CallState::Idle;
-            }
-        }
+        self.ask_nobody_again();
         let Some(mut round) = self.mode.operation(self).map(Round::new) else {
             self.round = None;
             return;
@@ -265,81 +245,6 @@ impl Transaction {
         if let (Some(round), false) = (&mut self.round, heard) {
             round.unheard -= 1;
         }
-    }
-
-    /// All at once: one sort instead of a search for each name.
-    fn begin_with(&mut self, specs: impl Iterator<Item = Arc<BranchSpec>>) {
-        self.branches.extend(specs.map(Branch::new));
-        if self.branches.len() > UNINDEXED_MAX {
-            self.make_index();
-        }
-    }
-
-    fn push(&mut self, spec: Arc<BranchSpec>) {
-        if let Some(index) = &mut self.index {
-            index.names.insert(spec.id.clone(), self.branches.len() as BranchIndex);
-        }
-        self.branches.push(Branch::new(spec));
-        if self.index.is_none() && self.branches.len() > UNINDEXED_MAX {
-            self.make_index();
-        }
-    }
-
-    fn make_index(&mut self) {
-        let names = self.branches.iter().map(|b| b.spec.id.clone()).zip(0..).collect();
-        self.index = Some(Box::new(Index { names, again: self.again().collect() }));
-    }
-
-    /// Which branch has this id.
-    pub fn find(&self, id: &BranchId) -> Option<BranchIndex> {
-        match &self.index {
-            Some(index) => index.names.get(id).copied(),
-            None => self.branches.iter().position(|b| b.spec.id == *id).map(|i| i as BranchIndex),
-        }
-    }
-
-    /// The branches that are to be called again, and when.
-    fn again(&self) -> impl Iterator<Item = (Timestamp, BranchIndex)> {
-        self.branches.iter().zip(0..).filter_map(|(branch, index)| match branch.call {
-            CallState::Again(at) => Some((at, index)),
-            CallState::Idle | CallState::Calling(_) => None,
-        })
-    }
-
-    /// A branch is to be called again.
-    pub(crate) fn ask_again(&mut self, branch: BranchIndex, at: Timestamp) {
-        self.branches[branch as usize].call = CallState::Again(at);
-        if let Some(index) = &mut self.index {
-            index.again.insert((at, branch));
-        }
-    }
-
-    /// A branch that was to be called again no longer is.
-    fn ask_no_more(&mut self, branch: BranchIndex) {
-        if let CallState::Again(at) = self.branches[branch as usize].call {
-            self.branches[branch as usize].call = CallState::Idle;
-            if let Some(index) = &mut self.index {
-                index.again.remove(&(at, branch));
-            }
-        }
-    }
-
-    /// The branches that are to be called again by then, in their order; each is to be called now, or asked to wait.
-    pub(crate) fn take_again(&mut self, by: Timestamp) -> Vec<BranchIndex> {
-        let mut due = Vec::new();
-        match &mut self.index {
-            Some(index) => {
-                while let Some(first) = index.again.first().copied().filter(|(at, _)| *at <= by) {
-                    index.again.pop_first();
-                    due.push(first);
-                }
-            }
-            None => {
-                due.extend(self.again().filter(|(at, _)| *at <= by));
-                due.sort_unstable();
-            }
-        }
-        due.into_iter().map(|(_, branch)| branch).collect()
     }
 
     /// The events since the last time, for the next record; and the first one's number.
@@ -395,11 +300,7 @@ impl Transaction {
 
     /// When [`crate::Event::Woke`] should come. A call under way has no due time: its end is a reply.
     pub fn due(&self, limits: &Limits) -> Option<Timestamp> {
-        let again = match &self.index {
-            Some(index) => index.again.first().map(|(at, _)| *at),
-            None => self.again().map(|(at, _)| at).min(),
-        };
-        [again, self.deadline(), self.stuck_at(limits)].into_iter().flatten().min()
+        [self.next_again(), self.deadline(), self.stuck_at(limits)].into_iter().flatten().min()
     }
 
     /// What its branches are being asked.

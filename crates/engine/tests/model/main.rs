@@ -2,6 +2,7 @@
 //! repetition and reordering of messages and a crash back to the last durable state.
 #![allow(clippy::disallowed_macros, reason = "the number of states that were visited belongs to the result")]
 
+mod key;
 mod network;
 mod participant;
 mod world;
