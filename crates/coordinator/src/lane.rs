@@ -6,7 +6,7 @@ use crate::dispatch::Dispatch;
 use crate::figures::Figures;
 use crate::keyed::{HashKey, Map, Set};
 use crate::list::{Begins, OpenPlace};
-use crate::open::{Open, Slot};
+use crate::open::{Decided, Open, Slot};
 use crate::plant::{Bug, Plant, overtake};
 use crate::record::{Record, Standing, encode};
 use crate::request::{Admission, Call, CallId, Input, Output, Saved, Settings};
@@ -349,6 +349,9 @@ impl Lane {
 /// What a batch takes along of a transaction.
 fn take_record(open: &mut Open, number: Gate) -> Record {
     (open.unsaved, open.unsaved_bytes, open.latest) = (Unsaved::No, 0, number);
+    if open.decided == Decided::Unsaved && open.txn.outcome().is_some() {
+        open.decided = Decided::Taken;
+    }
     let (first_seq, events) = open.txn.take_unsaved();
     Record {
         gid: open.txn.gid.clone(),

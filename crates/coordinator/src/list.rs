@@ -1,6 +1,6 @@
 //! Lists of what is open, page by page. Hints from memory, no promise; but what is said of a decision is durable.
 use crate::lane::Lane;
-use crate::open::{Open, Slot};
+use crate::open::{Decided, Open, Slot};
 use crate::view::View;
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -116,11 +116,17 @@ impl Lane {
         page
     }
 
-    /// As a reader would be shown it, had everything been said before the changes that are not durable yet.
+    /// As a reader would be shown it: without a decision, or an end, that is still to be saved. What is saved for another
+    /// reason takes no durable decision back.
     fn summary(&self, open: &Open) -> View {
         let view = View::summary(&open.txn, open.durable_seq);
-        if self.batches.is_applied(open.forced) || view.outcome.is_none() {
-            return view;
+        let Some(outcome) = view.outcome.filter(|_| !self.batches.is_applied(open.forced)) else { return view };
+        if open.decided == Decided::Durably {
+            let phase = match outcome {
+                Outcome::Committed => Phase::Committing,
+                Outcome::Aborted => Phase::Aborting,
+            };
+            return View { phase, finished_at: None, ..view };
         }
         let phase = if open.txn.asked { Phase::Preparing } else { Phase::Active };
         View { phase, outcome: None, reason: None, decided_at: None, finished_at: None, heuristic: None, ..view }

@@ -33,6 +33,16 @@ pub(crate) struct Watchers {
     pub(crate) followers: BTreeMap<Ticket, u64>,
 }
 
+/// Where a decision stands against the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decided {
+    /// There is none yet, or only in memory.
+    Unsaved,
+    /// The batch in flight has it.
+    Taken,
+    Durably,
+}
+
 pub(crate) struct Open {
     pub(crate) txn: Transaction,
     /// Until the first record has taken it along.
@@ -41,6 +51,8 @@ pub(crate) struct Open {
     watchers: Option<Box<Watchers>>,
     /// The number of its last event that is known to be durable; 0 before its first batch is.
     pub(crate) durable_seq: u64,
+    /// Lists say so; later changes that are still to be saved take nothing back.
+    pub(crate) decided: Decided,
     /// How far those who wait have been looked after.
     pub(crate) milestone: Milestone,
     pub(crate) unsaved: Unsaved,
@@ -60,12 +72,14 @@ pub(crate) struct Open {
 impl Open {
     pub(crate) fn new(txn: Transaction, body: Option<Box<Body>>) -> Open {
         let bytes = txn.bytes();
+        let loaded = body.is_none() && txn.outcome().is_some();
         let (unsaved_bytes, durable_seq) = if body.is_some() { (bytes, 0) } else { (0, txn.seq) };
         Open {
             txn,
             body,
             watchers: None,
             durable_seq,
+            decided: if loaded { Decided::Durably } else { Decided::Unsaved },
             milestone: Milestone::default(),
             unsaved: Unsaved::No,
             unsaved_bytes,

@@ -1,7 +1,7 @@
 //! What is said, and what it waits for (protocol §2, §5).
 use crate::batch::{Held, Unsaved};
 use crate::lane::Lane;
-use crate::open::Slot;
+use crate::open::{Decided, Slot};
 use crate::plant::Bug;
 use crate::request::{Answer, Output, Refusal, Request, Ticket};
 use crate::view::View;
@@ -60,6 +60,9 @@ impl Lane {
     pub(crate) fn tell_followers(&mut self, gid: &Gid, now: Timestamp, out: &mut Vec<Output>) {
         let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return };
         open.durable_seq = open.txn.taken_seq();
+        if open.decided == Decided::Taken {
+            open.decided = Decided::Durably;
+        }
         if open.watchers().is_some() {
             let news = open.take_followers();
             news.into_iter().for_each(|ticket| self.follow(ticket, gid, 0, now, out));

@@ -2,7 +2,7 @@
 use crate::bench::{Bench, begin, calls, gid, split};
 use std::collections::BTreeMap;
 use unanim_coordinator::{Filter, Input, OpenPlace, OutcomeIs, Request, View};
-use unanim_engine::{Decision, Failure, Outcome, Participant, Phase, Reply, Timestamp};
+use unanim_engine::{Decision, Failure, Heuristic, Outcome, Participant, Phase, Reply, Timestamp};
 
 fn begun(b: &mut Bench, name: &str) {
     b.request(1, name, begin(1, &["a", "b"], false, None));
@@ -113,6 +113,36 @@ fn a_list_tells_of_no_decision_that_is_not_durable() {
     assert_eq!(shown(&b), (Phase::Preparing, None, false, 2));
     b.applied();
     assert_eq!(shown(&b), (Phase::Committing, Some(Outcome::Committed), true, 4));
+}
+
+#[test]
+fn a_durable_decision_stays_listed_whatever_else_is_being_saved() {
+    let mut b = Bench::new();
+    b.request(1, "t", begin(1, &["a", "b"], true, None));
+    b.cut().expect("begun");
+    let prepares = split(b.applied()).0;
+    prepares.iter().for_each(|call| drop(b.reply(call, Reply::Ok)));
+    b.cut().expect("decided");
+    let commits = split(b.applied()).0;
+    let committing = Filter { phase: Some(Phase::Committing), ..Filter::default() };
+    let decided = Filter { outcome: Some(OutcomeIs::Decided(Outcome::Committed)), ..Filter::default() };
+    let is_listed = |b: &Bench| listed(b, &committing) == ["t"] && listed(b, &decided) == ["t"];
+    assert!(is_listed(&b));
+    b.reply(&commits[0], Reply::Ok);
+    assert!(is_listed(&b));
+    b.request(2, "t", Request::Read);
+    assert!(is_listed(&b), "a reader has forced the acknowledgement");
+    b.cut().expect("an acknowledgement");
+    assert!(is_listed(&b), "in flight");
+    // How the other one ended is to be saved first, and the end with it.
+    b.reply(&commits[1], Reply::Heuristic(Heuristic::Rollback));
+    assert!(is_listed(&b));
+    b.applied();
+    assert!(is_listed(&b));
+    b.cut().expect("the end");
+    assert!(is_listed(&b));
+    b.applied();
+    assert!(listed(&b, &Filter::default()).is_empty());
 }
 
 #[test]
