@@ -81,11 +81,14 @@ async fn calls_are_answered_as_the_protocol_has_it() {
     let dear = [("unanim-op", "prepare"), ("unanim-gid", "dear"), ("unanim-branch", "b")];
     let (status, body) = post(&url, &dear, r#"{"account":"widgets","amount":-97}"#).await;
     assert_eq!((status, body), (200, json!({"result": "failed", "detail": "widgets has 96 free, not 97"})));
-    let (status, body) = post(&url, &dear, "[]").await;
+    assert_eq!(post(&url, &dear, PAYLOAD).await.0, 409, "its no is remembered");
+    let odd = [("unanim-op", "prepare"), ("unanim-gid", "odd"), ("unanim-branch", "b")];
+    let (status, body) = post(&url, &odd, "[]").await;
     assert_eq!((status, &body["result"]), (422, &json!("failed")), "{body}");
     assert_eq!(post(&url, &dear[..2], "{}").await, (400, json!({"detail": "the header unanim-branch is missing"})));
     assert_eq!(post(&url, &dear, vec![b' '; (1 << 20) + 1]).await.0, 413);
-    assert_eq!(post(&url, &dear, r#"{"account":"widgets","amount":-96}"#).await, done());
+    let all = [("unanim-op", "prepare"), ("unanim-gid", "all"), ("unanim-branch", "b")];
+    assert_eq!(post(&url, &all, r#"{"account":"widgets","amount":-96}"#).await, done());
 }
 
 #[tokio::test]

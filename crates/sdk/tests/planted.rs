@@ -37,6 +37,10 @@ impl Subject for Stock {
     fn payload(&self) -> Bytes {
         r#"{"account":"widgets","amount":-2}"#.into()
     }
+
+    fn refused(&self) -> Option<Bytes> {
+        Some(r#"{"account":"widgets","amount":-200}"#.into())
+    }
 }
 
 #[tokio::test]
@@ -60,7 +64,10 @@ enum Bug {
     StopsHalfWay,
     LosesTheUrl,
     TakesAllBranchesForOne,
+    ForgetsItsNo,
 }
+
+const REFUSED: &[u8] = b"no";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stands {
@@ -122,6 +129,7 @@ impl ResourceManager for Shelf {
                 Ok(Vote::Yes)
             }
             Some(Stands::Prepared | Stands::Committed) => Ok(Vote::Yes),
+            None if call.payload == REFUSED => Ok(Vote::No("no".into())),
             None => {
                 let whole = bug != Bug::StopsHalfWay;
                 self.change(|disk| {
@@ -177,6 +185,8 @@ impl ResourceManager for Shelf {
             }
             Some(Stands::Committed | Stands::RolledBack) => {}
             None if bug == Bug::LeavesNoTombstone => {}
+            // As if its own `commit_one_phase` said no and kept nothing.
+            None if bug == Bug::ForgetsItsNo && call.payload == REFUSED => {}
             None => drop(self.change(|disk| disk.rows.insert(key, tombstone)).await),
         }
         Ok(Ack::Done)
@@ -223,6 +233,10 @@ impl Subject for Shelves {
     fn payload(&self) -> Bytes {
         Bytes::new()
     }
+
+    fn refused(&self) -> Option<Bytes> {
+        Some(Bytes::from_static(REFUSED))
+    }
 }
 
 /// What the driver says of a shelf with this fault, if anything.
@@ -255,6 +269,7 @@ fn every_planted_fault_is_seen_and_the_steps_that_show_it_are_named() {
         (Bug::StopsHalfWay, "[prepare cut off by a crash]", "1 prepared"),
         (Bug::LosesTheUrl, "[prepare]", "was not kept"),
         (Bug::TakesAllBranchesForOne, "\"y\"", ""),
+        (Bug::ForgetsItsNo, "[commit_one_phase that is refused, prepare]", "must be refused"),
     ];
     for (bug, steps, why) in planted {
         let said = complaint(bug).unwrap_or_else(|| panic!("{bug:?} was not seen"));

@@ -11,6 +11,7 @@ use super::call::Call;
 /// - what it answers is durable before it returns, a yes above all;
 /// - every operation may come more than once, and changes something once;
 /// - a rollback is remembered, also of a branch that it never saw: a `prepare` that comes later is refused;
+/// - so is a no: after one to `commit_one_phase` no rollback follows, and an earlier call that comes late must not commit;
 /// - after a yes it holds, for however long it takes.
 ///
 /// A branch is known by gid *and* branch id. `Ok` is an answer that a coordinator acts on; of an [`Error`], only a
@@ -29,24 +30,41 @@ pub trait ResourceManager: Send + Sync + 'static {
     /// it is committed.
     fn rollback(&self, call: &Call) -> impl Future<Output = Result<Ack, Error>> + Send;
 
-    /// Both phases in one call, for a transaction of a single branch. Unless you can do better: one after the other.
+    /// Both phases in one call, for a transaction of a single branch. A no is the end, and must be remembered as a rollback
+    /// is. Unless you can do better: one after the other, with a rollback before a no is told. (A conflict in `prepare` is
+    /// told as it is: it says that something is on record.)
     fn commit_one_phase(&self, call: &Call) -> impl Future<Output = Result<Vote, Error>> + Send {
         async move {
-            match self.prepare(call).await? {
-                Vote::Yes => match self.commit(call).await? {
-                    Ack::Done => Ok(Vote::Yes),
-                    Ack::Ongoing => Ok(Vote::Ongoing),
-                    Ack::Heuristic(_) => Err(Error::Failed("it ended on its own between prepare and commit".into())),
+            let no = match self.prepare(call).await {
+                Ok(Vote::Yes) => match self.commit(call).await {
+                    Ok(Ack::Done) => return Ok(Vote::Yes),
+                    Ok(Ack::Ongoing) => return Ok(Vote::Ongoing),
+                    Ok(Ack::Heuristic(_)) => return Err(ended_alone()),
+                    Err(error) if error.refuses() => Err(error),
+                    Err(error) => return Err(error),
                 },
                 // Nothing to commit is as good as committed.
-                Vote::ReadOnly => Ok(Vote::Yes),
-                vote @ (Vote::No(_) | Vote::Ongoing) => Ok(vote),
+                Ok(Vote::ReadOnly) => return Ok(Vote::Yes),
+                no @ (Ok(Vote::No(_)) | Err(Error::Payload(_))) => no,
+                other => return other,
+            };
+            match self.rollback(call).await {
+                Ok(Ack::Done) => no,
+                Ok(Ack::Ongoing) => Ok(Vote::Ongoing),
+                Ok(Ack::Heuristic(_)) => Err(ended_alone()),
+                // A no that is not remembered, or contradicts what is, must not be heard as one.
+                Err(error) if error.refuses() => Err(Error::Failed(error.to_string())),
+                Err(error) => Err(error),
             }
         }
     }
 
     /// At most `limit` branches that have been prepared for longer than `age`, the oldest first.
     fn in_doubt(&self, age: Duration, limit: usize) -> impl Future<Output = Result<Vec<InDoubt>, Error>> + Send;
+}
+
+fn ended_alone() -> Error {
+    Error::Failed("it ended on its own between prepare and commit".into())
 }
 
 /// The answer to `prepare`.
@@ -114,6 +132,14 @@ impl Error {
     /// Not now, for this reason.
     pub fn unavailable(why: impl Into<String>) -> Self {
         Error::Unavailable { why: why.into(), retry_after: None }
+    }
+
+    /// Whether a coordinator that asks for a vote hears a no.
+    pub(crate) fn refuses(&self) -> bool {
+        match self {
+            Error::Conflict(_) | Error::Payload(_) => true,
+            Error::Stale | Error::Unavailable { .. } | Error::Failed(_) => false,
+        }
     }
 }
 

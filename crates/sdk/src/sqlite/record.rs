@@ -1,5 +1,5 @@
-//! What is on record about each branch, in the same database as the work: a row for each that was ever prepared or
-//! rolled back. The row of a rolled back branch is its tombstone, and refuses a prepare that comes late.
+//! What is on record about each branch, in the same database as the work: a row for each that was ever prepared, refused
+//! or rolled back. The row of one that was refused or rolled back is its tombstone, and refuses a prepare that comes late.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,17 +75,31 @@ impl<W: Work> Batch<'_, W> {
             Op::Commit => self.commit(call, record),
             Op::Rollback => self.rollback(call, record),
             Op::CommitOnePhase => match self.prepare(call, record)? {
-                (Ok(Vote::Yes), _) => self.commit(call, self.record(call)?),
+                (Ok(Vote::Yes), _) => match self.commit(call, self.record(call)?)? {
+                    (Err(no), _) if no.refuses() => self.give_back(call, no),
+                    other => Ok(other),
+                },
                 (Ok(Vote::ReadOnly), _) => Ok((Ok(Vote::Yes), false)),
                 other => Ok(other),
             },
         }
     }
 
+    /// The work prepared, and refused to commit at once. That is the decision, and no rollback follows.
+    fn give_back(&self, call: &Call, no: Error) -> rusqlite::Result<Applied> {
+        Ok(match self.rollback(call, self.record(call)?)? {
+            (Ok(_), changed) => (Err(no), changed),
+            // It is still held: then it may yet be asked again.
+            (Err(error), changed) => {
+                (Err(Error::Failed(format!("refused ({no}), and not given back: {error}"))), changed)
+            }
+        })
+    }
+
     fn prepare(&self, call: &Call, record: Option<Record>) -> rusqlite::Result<Applied> {
         let told = match record {
             Some(Record { state: State::RolledBack, .. }) => {
-                Err(Error::Conflict("rolled back before: too late to prepare".into()))
+                Err(Error::Conflict("refused or rolled back before: too late to prepare".into()))
             }
             Some(record) if record.payload.as_ref() != Some(&call.payload) => {
                 Err(Error::Conflict("prepared before, with another payload".into()))
@@ -93,15 +107,22 @@ impl<W: Work> Batch<'_, W> {
             Some(_) => Ok(Vote::Yes),
             // It waited too long in line. A single call is its own decision, and knows no deadline.
             None if call.op == Op::Prepare && call.is_late() => {
-                Ok(Vote::No("the transaction's deadline has passed".into()))
+                self.insert(call, State::RolledBack)?;
+                return Ok((Ok(Vote::No("the transaction's deadline has passed".into())), true));
             }
             None => {
                 let vote = self.guarded(|| self.work.prepare(self.db, call), |vote| *vote == Vote::Yes)?;
-                if vote == Ok(Vote::Yes) {
-                    self.insert(call, State::Prepared)?;
-                    return Ok((vote, true));
+                let state = match &vote {
+                    Ok(Vote::Yes) => Some(State::Prepared),
+                    // It may be the end: an earlier call that comes late must not find everything changed.
+                    Ok(Vote::No(_)) => Some(State::RolledBack),
+                    Err(error) if error.refuses() => Some(State::RolledBack),
+                    Ok(Vote::ReadOnly | Vote::Ongoing) | Err(_) => None,
+                };
+                if let Some(state) = state {
+                    self.insert(call, state)?;
                 }
-                vote
+                return Ok((vote, state.is_some()));
             }
         };
         Ok((told, false))

@@ -43,6 +43,10 @@ use self::step::Step;
 ///     fn payload(&self) -> bytes::Bytes {
 ///         r#"{"account": "widgets", "amount": -2}"#.into()
 ///     }
+///
+///     fn refused(&self) -> Option<bytes::Bytes> {
+///         Some(r#"{"account": "widgets", "amount": -200}"#.into())
+///     }
 /// }
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -68,6 +72,9 @@ pub trait Subject {
 
     /// What a branch can prepare on a fresh subject, three times over.
     fn payload(&self) -> Bytes;
+
+    /// What it always refuses, if there is such a thing: then it is tried that a no is remembered.
+    fn refused(&self) -> Option<Bytes>;
 }
 
 /// How much is tried. [`run`](Exercise::run) panics with the steps that led to the first fault.
@@ -82,12 +89,12 @@ pub struct Exercise {
 const NAMES: [(&str, &str); 3] = [("exercise-1", "x"), ("exercise-1", "y"), ("exercise-2", "x")];
 
 impl Exercise {
-    /// Every sequence of up to three steps with one branch (1463 of them), and 100 seeded ones of twelve steps with three.
+    /// Every sequence of up to three steps with one branch (1884 of them), and 100 seeded ones of twelve steps with three.
     pub fn new() -> Self {
         Self { depth: 3, seeds: 100, length: 12 }
     }
 
-    /// How many steps the sequences have of which every one is tried: eleven times as many with each.
+    /// How many steps the sequences have of which every one is tried: twelve times as many with each.
     #[must_use]
     pub fn depth(mut self, steps: u32) -> Self {
         self.depth = steps;
@@ -107,6 +114,7 @@ impl Exercise {
     ///
     /// On the first step after which something is wrong; the message names all steps so far.
     pub async fn run<S: Subject>(&self, subject: &mut S) {
+        let refuses = subject.refused().is_some();
         let mut references = References::default();
         references.learn(subject).await;
         // The short ones first, so that a fault is shown by few steps.
@@ -117,7 +125,7 @@ impl Exercise {
             let mut random = Random(seed);
             let mut run = Run::start(subject, &NAMES, format!("seed {seed}")).await;
             for _ in 0..self.length {
-                let steps = Step::all(1 + random.below(3) as u32);
+                let steps = Step::all(1 + random.below(3) as u32, refuses);
                 let (branch, step) = (random.below(NAMES.len()), steps[random.below(steps.len())]);
                 run.step(branch, step, &mut references).await;
             }
@@ -127,12 +135,13 @@ impl Exercise {
 
 /// Every sequence of this many steps, with one branch.
 async fn every_sequence<S: Subject>(subject: &mut S, depth: u32, references: &mut References<S::State>) {
-    let all = Step::all(1).len() as u64;
+    let refuses = subject.refused().is_some();
+    let all = Step::all(1, refuses).len() as u64;
     for number in 0..all.pow(depth) {
         let mut run = Run::start(subject, &NAMES[..1], format!("sequence {number} of {depth} steps")).await;
         for at in (0..depth).rev() {
             let digit = (number / all.pow(at)) % all;
-            let step = Step::all(1 + at % 2)[digit as usize];
+            let step = Step::all(1 + at % 2, refuses)[digit as usize];
             run.step(0, step, references).await;
         }
     }

@@ -6,6 +6,8 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::step::{Answer, Stands, Step, next, wrong};
 use super::{NAMES, Subject};
 use crate::participant::{Call, InDoubt, Op, ResourceManager};
@@ -75,6 +77,7 @@ impl<'a, S: Subject> Run<'a, S> {
                 self.judge(op, before, &answer);
                 self.stands[branch] = next(op, before);
             }
+            Step::Refused => self.refused(branch).await,
             Step::Twice(op) => {
                 let (one, two) = tokio::join!(self.ask(op, branch), self.ask(op, branch));
                 let heard: Vec<_> = [one, two].into_iter().filter(|answer| !answer.is_not_now()).collect();
@@ -126,13 +129,32 @@ impl<'a, S: Subject> Run<'a, S> {
         }
     }
 
-    fn call(&self, op: Op, branch: usize) -> Call {
+    fn call(&self, op: Op, branch: usize, payload: Bytes) -> Call {
         let (gid, branch) = self.names[branch];
-        Call::new(op, gid, branch).with_payload(self.subject.payload()).with_inquiry(Some(INQUIRY.to_owned()))
+        Call::new(op, gid, branch).with_payload(payload).with_inquiry(Some(INQUIRY.to_owned()))
+    }
+
+    /// Refused for good: no rollback follows. A call that comes late finds a world in which it could be done, which is
+    /// played by the payload that can. Of a branch that is held or committed this would be no call of a coordinator.
+    async fn refused(&mut self, branch: usize) {
+        let stands = self.stands[branch];
+        let Some(payload) = self.subject.refused().filter(|_| matches!(stands, Stands::Unknown | Stands::RolledBack))
+        else {
+            return;
+        };
+        let answer = self.asked_with(Op::CommitOnePhase, branch, &payload).await;
+        if !answer.is_no() {
+            self.fail(&format!("the answer is {}, but: the payload must be refused", answer.told()));
+        }
+        self.stands[branch] = Stands::RolledBack;
     }
 
     async fn ask(&self, op: Op, branch: usize) -> Answer {
-        let (manager, call) = (self.manager.as_ref().expect("it is open"), self.call(op, branch));
+        self.ask_with(op, branch, self.subject.payload()).await
+    }
+
+    async fn ask_with(&self, op: Op, branch: usize, payload: Bytes) -> Answer {
+        let (manager, call) = (self.manager.as_ref().expect("it is open"), self.call(op, branch, payload));
         match op {
             Op::Prepare => Answer::Vote(manager.prepare(&call).await),
             Op::CommitOnePhase => Answer::Vote(manager.commit_one_phase(&call).await),
@@ -143,8 +165,12 @@ impl<'a, S: Subject> Run<'a, S> {
 
     /// As a coordinator asks: again, after *not now*.
     async fn asked(&self, op: Op, branch: usize) -> Answer {
+        self.asked_with(op, branch, &self.subject.payload()).await
+    }
+
+    async fn asked_with(&self, op: Op, branch: usize, payload: &Bytes) -> Answer {
         for _ in 0..AGAIN_MAX {
-            let answer = self.ask(op, branch).await;
+            let answer = self.ask_with(op, branch, payload.clone()).await;
             if !answer.is_not_now() {
                 return answer;
             }
@@ -197,11 +223,7 @@ impl<'a, S: Subject> Run<'a, S> {
 
     fn judge(&self, op: Op, stands: Stands, answer: &Answer) {
         if let Some(why) = wrong(op, stands, answer) {
-            let answer = match answer {
-                Answer::Vote(vote) => format!("{vote:?}"),
-                Answer::Ack(ack) => format!("{ack:?}"),
-            };
-            self.fail(&format!("the answer is {answer}, but: {why}"));
+            self.fail(&format!("the answer is {}, but: {why}", answer.told()));
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) enum Step {
     Once(Op),
     /// The operation, twice at the same time.
     Twice(Op),
+    /// Both phases in one call, with the payload that must be refused.
+    Refused,
     /// The operation is dropped after it has waited this many times, with the manager; a new one is opened.
     Cut(Op, u32),
     /// The manager is dropped, and a new one opened.
@@ -31,12 +33,14 @@ pub(super) enum Step {
 const OPS: [Op; 3] = [Op::Prepare, Op::Commit, Op::Rollback];
 
 impl Step {
-    /// Everything that can happen, the plain first; operations are cut after this many waits.
-    pub(super) fn all(cut_after: u32) -> Vec<Step> {
+    /// Everything that can happen, the plain first; operations are cut after this many waits. `refuses`: there is a payload
+    /// that must be refused.
+    pub(super) fn all(cut_after: u32, refuses: bool) -> Vec<Step> {
         let mut all = OPS.map(Step::Once).to_vec();
         all.extend([Step::Restart, Step::Once(Op::CommitOnePhase)]);
         all.extend(OPS.map(Step::Twice));
         all.extend(OPS.map(|op| Step::Cut(op, cut_after)));
+        all.extend(refuses.then_some(Step::Refused));
         all
     }
 }
@@ -47,6 +51,7 @@ impl fmt::Display for Step {
             Step::Once(op) => out.write_str(op_name(*op)),
             Step::Twice(op) => write!(out, "{} twice at once", op_name(*op)),
             Step::Cut(op, _) => write!(out, "{} cut off by a crash", op_name(*op)),
+            Step::Refused => out.write_str("commit_one_phase that is refused"),
             Step::Restart => out.write_str("restart"),
         }
     }
@@ -63,6 +68,22 @@ impl Answer {
     /// A yes to a prepare or to both phases at once, or *done*.
     fn is_yes(&self) -> bool {
         matches!(self, Answer::Vote(Ok(Vote::Yes)) | Answer::Ack(Ok(Ack::Done)))
+    }
+
+    pub(super) fn told(&self) -> String {
+        match self {
+            Answer::Vote(vote) => format!("{vote:?}"),
+            Answer::Ack(ack) => format!("{ack:?}"),
+        }
+    }
+
+    /// A no, of whichever kind.
+    pub(super) fn is_no(&self) -> bool {
+        match self {
+            Answer::Vote(Ok(Vote::No(_))) => true,
+            Answer::Vote(Err(error)) => error.refuses(),
+            Answer::Vote(Ok(_)) | Answer::Ack(_) => false,
+        }
     }
 
     /// Whoever hears it asks again.
@@ -99,7 +120,7 @@ pub(super) fn wrong(op: Op, stands: Stands, answer: &Answer) -> Option<&'static 
         (Op::Prepare, Stands::Committed) => None,
         (Op::Prepare | Op::CommitOnePhase, Stands::RolledBack) => {
             matches!(answer, Answer::Vote(Ok(Vote::Yes | Vote::ReadOnly)))
-                .then_some("it was rolled back before: a prepare that comes later must be refused")
+                .then_some("it was refused or rolled back before: a prepare that comes later must be refused")
         }
         (Op::CommitOnePhase, Stands::Unknown | Stands::Prepared | Stands::Committed) => {
             (!yes).then_some("both phases in one must do, and do again")
