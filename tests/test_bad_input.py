@@ -248,7 +248,7 @@ def test_a_path_that_is_not_there(shared, path):
     problem(shared.get(path), 404, "not_found")
 
 
-@pytest.mark.parametrize("gid", ["nobody", "a/b", '"', "é"])
+@pytest.mark.parametrize("gid", ["nobody", "a/b", '"', "é", "order-\u202e71"])
 def test_an_unknown_gid(shared, a, gid):
     path = "/v1/transactions/" + quote(gid)
     problem(shared.get(path), 404, "not_found")

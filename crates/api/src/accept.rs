@@ -37,7 +37,8 @@ pub fn submission(body: &[u8], door: &Door<'_>) -> Result<Accepted, Problem> {
     let from: Submission<'_> = parse(body)?;
     let given = from.branches.as_ref().map_or(Ok(&[][..]), |given| door.bounded(given))?;
     let mut faults = Faults::default();
-    let gid = from.gid.as_ref().and_then(|gid| Gid::new(gid).map_err(|e| faults.invalid("/gid", "not_a_name", e)).ok());
+    let gid =
+        from.gid.as_ref().and_then(|gid| Gid::given(gid).map_err(|e| faults.invalid("/gid", "not_a_name", e)).ok());
     let mode = mode_of(&from.mode);
     if mode.is_none() {
         faults.invalid("/mode", "unknown_mode", "the modes of this version: two_phase");
@@ -156,7 +157,7 @@ fn ids(given: &[Object<Branch<'_>>], make: bool, faults: &mut Faults) -> Vec<Opt
     for (at, branch) in given.iter().enumerate() {
         let id = match &branch.id {
             Some(id) => {
-                BranchId::new(id).map_err(|e| faults.invalid(format_args!("/branches/{at}/id"), "not_a_name", e)).ok()
+                BranchId::given(id).map_err(|e| faults.invalid(format_args!("/branches/{at}/id"), "not_a_name", e)).ok()
             }
             None if make => Some(BranchId::new(&fresh()).expect("a letter and a number are a name")),
             None => {

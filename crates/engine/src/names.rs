@@ -12,10 +12,13 @@ pub enum BadName {
     /// More bytes of UTF-8 than the field holds.
     #[error("must be at most {0} bytes long")]
     TooLong(usize),
-    /// A control character, or one that changes the direction of the text around it: two names could look alike, and a
-    /// line of a log could read as another one.
-    #[error("must not contain control characters, nor ones that change the direction of text")]
+    /// A control character.
+    #[error("must not contain control characters")]
     Control,
+    /// A character that changes the direction of the text around it: two names could look alike, and a line of a log could
+    /// read as another one.
+    #[error("must not contain characters that change the direction of text")]
+    Turning,
     /// `.` or `..`: a URL's path would swallow it.
     #[error("must not be '.' or '..'")]
     Dots,
@@ -26,7 +29,7 @@ fn check(name: &str, bytes_max: usize) -> Result<(), BadName> {
         "" => Err(BadName::Empty),
         "." | ".." => Err(BadName::Dots),
         _ if name.len() > bytes_max => Err(BadName::TooLong(bytes_max)),
-        _ if name.chars().any(|c| c.is_control() || turns_text(c)) => Err(BadName::Control),
+        _ if name.chars().any(char::is_control) => Err(BadName::Control),
         _ => Ok(()),
     }
 }
@@ -54,6 +57,15 @@ macro_rules! name {
             pub fn new(name: &str) -> Result<Self, BadName> {
                 check(name, Self::BYTES_MAX)?;
                 Ok(Self(name.into()))
+            }
+
+            /// Checks a name that is given to something new. What has one already keeps it: it is read with `new`.
+            ///
+            /// # Errors
+            /// As `new`; a character that changes the direction of text.
+            pub fn given(name: &str) -> Result<Self, BadName> {
+                let checked = Self::new(name)?;
+                if name.chars().any(turns_text) { Err(BadName::Turning) } else { Ok(checked) }
             }
 
             /// The name as text.
