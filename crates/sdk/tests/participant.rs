@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::{Value, json};
 use unanim::http::Http;
-use unanim::participant::{Call, Error, Notice, Op};
+use unanim::participant::{Call, Error, Mark, Notice, Op};
 use unanim::sqlite::{Accounts, Balances, Branches};
 use unanim::{Participant, ResourceManager};
 
@@ -120,7 +120,7 @@ async fn what_was_overtaken_is_stale_within_one_store_and_after_a_restart() {
     assert_eq!(call(&url, "prepare", "a", &mark("7", "3", &ours)).await.0, 412);
     assert_eq!(call(&url, "prepare", "a", &mark("8", "2", &ours)).await.0, 409);
     assert_eq!(call(&url, "prepare", "a", &mark("1", "1", &other)).await.0, 409, "marks of another store say nothing");
-    assert_eq!(call(&url, "rollback", "a", &mark("1", "2", &other)).await, done());
+    assert_eq!(call(&url, "rollback", "a", &mark("1", "2", &other)).await, done(), "so it is");
     assert_eq!(
         post(&url, &[("unanim-op", "commit"), ("unanim-gid", "a"), ("unanim-branch", "b"), ("unanim-fence", "x")], "")
             .await
@@ -188,6 +188,39 @@ async fn a_contradiction_is_told() {
         Participant::new(open(folder.path())).on_notice(move |it| told.lock().unwrap().push(it.to_string()));
     participant.answer_call(Call::new(Op::Commit, "a", "b")).await;
     assert_eq!(*notices.lock().unwrap(), [r#"CONTRADICTION: commit of "a", branch "b": never prepared here"#]);
+}
+
+#[tokio::test]
+async fn a_promise_to_one_coordinator_is_not_ended_by_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let told = notices.clone();
+    let participant = Participant::new(open(folder.path())).on_notice(move |it| told.lock().unwrap().push(it.clone()));
+    let work = async |store: &str, op, attempt| {
+        let mut call = Call::new(op, "order-17", "b").with_payload(PAYLOAD);
+        call.mark = Some(Mark { store: store.to_owned(), fence: 1, attempt });
+        participant.answer_call(call).await.status().as_u16()
+    };
+    let all = [Op::Prepare, Op::Rollback, Op::Commit, Op::CommitOnePhase];
+    assert_eq!(work("ours", Op::Prepare, 1).await, 200);
+    for op in all {
+        assert_eq!(work("other", op, 9).await, 409, "{op:?}");
+        assert_eq!(balances(participant.manager()).await, stock(100, 2));
+    }
+    assert_eq!(work("ours", Op::Commit, 2).await, 200);
+    for op in all {
+        assert_eq!(work("other", op, 9).await, 409, "{op:?} of what is committed");
+    }
+    assert_eq!(work("ours", Op::Commit, 3).await, 200, "the mark is still that of its coordinator");
+    assert_eq!(balances(participant.manager()).await, stock(98, 0));
+    let other = |op| Notice::OtherCoordinator { op, gid: "order-17".into(), branch: "b".into(), store: "other".into() };
+    let expected: Vec<_> = all.into_iter().chain(all).map(other).collect();
+    assert_eq!(*notices.lock().unwrap(), expected);
+    let said = expected[1].to_string();
+    assert!(
+        said.starts_with(r#"rollback of "order-17", branch "b", by the coordinator with the store "other": "#),
+        "{said}"
+    );
 }
 
 #[tokio::test]

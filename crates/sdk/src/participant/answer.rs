@@ -32,7 +32,7 @@ pub(super) fn of_ack(ack: Ack) -> Response<Bytes> {
 pub(super) fn of_error(error: &Error) -> Response<Bytes> {
     let said = error.to_string();
     match error {
-        Error::Conflict(_) => failed(StatusCode::CONFLICT, &said),
+        Error::Conflict(_) | Error::OtherCoordinator => failed(StatusCode::CONFLICT, &said),
         Error::Payload(_) => failed(StatusCode::UNPROCESSABLE_ENTITY, &said),
         Error::Stale => detail(StatusCode::PRECONDITION_FAILED, &said),
         Error::Failed(_) => detail(StatusCode::INTERNAL_SERVER_ERROR, &said),
@@ -92,6 +92,7 @@ mod tests {
         let mixed = of_ack(Ack::Heuristic(Heuristic::Mixed));
         assert_eq!(text(&mixed), (200, r#"{"result":"heuristic_mixed"}"#));
         assert_eq!(text(&of_error(&Error::Conflict("no".into()))), (409, r#"{"detail":"no","result":"failed"}"#));
+        assert_eq!(of_error(&Error::OtherCoordinator).status(), 409);
         assert_eq!(of_error(&Error::Payload("no".into())).status(), 422);
         assert_eq!(of_error(&Error::Stale).status(), 412);
         assert_eq!(text(&of_error(&Error::Failed("x".into()))), (500, r#"{"detail":"x"}"#));

@@ -12,7 +12,8 @@ use super::call::Call;
 /// - every operation may come more than once, and changes something once;
 /// - a rollback is remembered, also of a branch that it never saw: a `prepare` that comes later is refused;
 /// - so is a no: after one to `commit_one_phase` no rollback follows, and an earlier call that comes late must not commit;
-/// - after a yes it holds, for however long it takes.
+/// - after a yes it holds, for however long it takes, and for the coordinator that it was said to: a call with the store
+///   of another one in its [`mark`](Call::mark) changes nothing.
 ///
 /// A branch is known by gid *and* branch id. `Ok` is an answer that a coordinator acts on; of an [`Error`], only a
 /// conflict or a bad payload in reply to `prepare` is one (a no): after all others it asks again.
@@ -109,6 +110,10 @@ pub enum Error {
     /// The call contradicts what is on record (409): a no to `prepare`; after the decision a matter for a person.
     #[error("{0}")]
     Conflict(String),
+    /// A call about a branch that another coordinator prepared, committed or was refused (409): its [`Mark`](super::Mark)
+    /// has another store. Two coordinators were given the same gid.
+    #[error("the branch of this name is another coordinator's")]
+    OtherCoordinator,
     /// The payload is no work for this service (422): a no to `prepare`.
     #[error("the payload: {0}")]
     Payload(String),
@@ -137,7 +142,7 @@ impl Error {
     /// Whether a coordinator that asks for a vote hears a no.
     pub(crate) fn refuses(&self) -> bool {
         match self {
-            Error::Conflict(_) | Error::Payload(_) => true,
+            Error::Conflict(_) | Error::OtherCoordinator | Error::Payload(_) => true,
             Error::Stale | Error::Unavailable { .. } | Error::Failed(_) => false,
         }
     }

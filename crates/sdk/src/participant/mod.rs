@@ -107,13 +107,25 @@ impl<R: ResourceManager> Participant<R> {
         match call.op {
             // It would abort anyway, and be told to; what is held now would be held for nothing.
             Op::Prepare if call.is_late() => answer::of_vote(&Vote::No("the transaction's deadline has passed".into())),
-            Op::Prepare => manager.prepare(call).await.map_or_else(|e| answer::of_error(&e), |v| answer::of_vote(&v)),
-            Op::CommitOnePhase => {
-                let vote = manager.commit_one_phase(call).await;
-                vote.map_or_else(|error| answer::of_error(&error), |vote| answer::of_vote(&vote))
+            Op::Prepare => self.voted(call, manager.prepare(call).await),
+            Op::CommitOnePhase => self.voted(call, manager.commit_one_phase(call).await),
+            Op::Commit | Op::Rollback => {
+                self.end(call).await.map_or_else(|error| self.failed(call, &error), answer::of_ack)
             }
-            Op::Commit | Op::Rollback => self.end(call).await.map_or_else(|e| answer::of_error(&e), answer::of_ack),
         }
+    }
+
+    fn voted(&self, call: &Call, vote: Result<Vote, Error>) -> Response<Bytes> {
+        vote.map_or_else(|error| self.failed(call, &error), |vote| answer::of_vote(&vote))
+    }
+
+    fn failed(&self, call: &Call, error: &Error) -> Response<Bytes> {
+        if *error == Error::OtherCoordinator {
+            let (gid, branch) = (call.gid.clone(), call.branch.clone());
+            let store = call.mark.as_ref().map(|mark| mark.store.clone()).unwrap_or_default();
+            self.tell(&Notice::OtherCoordinator { op: call.op, gid, branch, store });
+        }
+        answer::of_error(error)
     }
 
     /// Commits or rolls back, and tells when that contradicts: a promise was broken somewhere.

@@ -27,6 +27,17 @@ pub enum Notice {
         /// The URL that was asked, without its key.
         url: String,
     },
+    /// A coordinator calls about a branch that is another one's: both were given the same gid. Nothing was changed.
+    OtherCoordinator {
+        /// What was asked.
+        op: Op,
+        /// The transaction.
+        gid: String,
+        /// The branch.
+        branch: String,
+        /// The store of the coordinator that called.
+        store: String,
+    },
     /// A second phase contradicts what is on record here.
     Contradiction {
         /// What was asked.
@@ -44,7 +55,7 @@ impl Notice {
     pub(super) fn log(&self) {
         match self {
             Notice::Told { .. } => tracing::info!("{self}"),
-            Notice::WrongCoordinator { .. } => tracing::warn!("{self}"),
+            Notice::WrongCoordinator { .. } | Notice::OtherCoordinator { .. } => tracing::warn!("{self}"),
             Notice::Contradiction { .. } => tracing::error!("{self}"),
         }
     }
@@ -59,6 +70,12 @@ impl std::fmt::Display for Notice {
             Notice::WrongCoordinator { gid, branch, url } => write!(
                 out,
                 "another coordinator answers at {url} (wrong_coordinator): {gid:?}, branch {branch:?}, stays held"
+            ),
+            Notice::OtherCoordinator { op, gid, branch, store } => write!(
+                out,
+                "{} of {gid:?}, branch {branch:?}, by the coordinator with the store {store:?}: the branch is another \
+                 coordinator's, and stays as it is",
+                op_name(*op)
             ),
             Notice::Contradiction { op, gid, branch, why } => {
                 write!(out, "CONTRADICTION: {} of {gid:?}, branch {branch:?}: {why}", op_name(*op))

@@ -66,9 +66,16 @@ impl<W: Work> Batch<'_, W> {
     /// Applies one call. An error ends the batch, and the store with it.
     pub(super) fn apply(&self, call: &Call) -> rusqlite::Result<Applied> {
         let record = self.record(call)?;
-        let seen = record.as_ref().and_then(|record| record.mark.as_ref());
-        if call.mark.as_ref().zip(seen).is_some_and(|(mark, seen)| mark.is_older_than(seen)) {
-            return Ok((Err(Error::Stale), false));
+        if let Some(Record { state, mark: Some(seen), .. }) = &record
+            && let Some(mark) = &call.mark
+        {
+            // What is rolled back already is so for everyone.
+            if mark.store != seen.store && (call.op, *state) != (Op::Rollback, State::RolledBack) {
+                return Ok((Err(Error::OtherCoordinator), false));
+            }
+            if mark.is_older_than(seen) {
+                return Ok((Err(Error::Stale), false));
+            }
         }
         match call.op {
             Op::Prepare => self.prepare(call, record),
