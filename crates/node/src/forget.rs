@@ -1,5 +1,7 @@
 //! Forgetting what has ended, at a person's word.
 use crate::handle::Handle;
+use crate::ports::SaveError;
+use tokio::task::spawn_local;
 use unanim_coordinator::Record;
 use unanim_engine::{Gid, Phase, Timestamp, Transaction};
 
@@ -40,10 +42,22 @@ impl Handle {
             return Err(NotForgotten::Retained(until));
         }
         let left = Record::left_of(&txn, now);
-        match store.forget(gid.clone(), ended_at, left).await.map_err(|error| unavailable(&error))? {
+        match self.forget_alone(gid.clone(), ended_at, left).await.map_err(|error| unavailable(&error))? {
             true => Ok(()),
             // Purged, or forgotten by somebody else meanwhile.
             false => Err(NotForgotten::NotFound),
         }
+    }
+
+    /// When nobody else does. What is ordered keeps its turn until it is done, even if its asker goes away.
+    async fn forget_alone(&self, gid: Gid, ended_at: Timestamp, left: Option<Record>) -> Result<bool, SaveError> {
+        let turn = self.0.forgetting.clone().acquire_owned().await.expect("never closed");
+        let done = self.0.store.forget(gid, ended_at, left);
+        let ordered = spawn_local(async move {
+            let done = done.await;
+            drop(turn);
+            done
+        });
+        ordered.await.unwrap_or_else(|error| Err(SaveError::Broken(error.to_string())))
     }
 }

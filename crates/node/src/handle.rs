@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use unanim_coordinator::{Admission, Answer, Figures, Input, Lane, Refusal, Request, Ticket};
 use unanim_engine::{Gid, Timestamp};
 use uuid::Uuid;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) saves: Saves,
     pub(crate) store: Box<dyn Access>,
     pub(crate) retention_ms: u64,
+    /// One at a time: a store queues few, and whoever orders more would wait with the lane's thread.
+    pub(crate) forgetting: Arc<Semaphore>,
     /// The driver has come to rest.
     pub(crate) rested: Notify,
 }
@@ -96,6 +99,7 @@ impl Shared {
             saves: Saves::default(),
             store,
             retention_ms,
+            forgetting: Arc::new(Semaphore::new(1)),
             rested: Notify::new(),
         }
     }

@@ -42,6 +42,34 @@ fn what_has_ended_is_forgotten_when_its_retention_is_over() {
 }
 
 #[test]
+fn one_is_forgotten_after_the_other_whoever_goes_away() {
+    let (store, participants) = (Scripted::new([]), Participants::default());
+    let at_once = store.clone();
+    run(&store, &participants, |handle| async move {
+        let name = |n: u32| gid(&format!("t{n}"));
+        for n in 0..50 {
+            view(handle.ask(name(n), begin(true, Some(Wait::Finished))).await);
+        }
+        handle.idle().await;
+        // The others ended before it.
+        forget(&handle, "t49").await;
+        let asked = (0..49).map(|n| {
+            let handle = handle.clone();
+            tokio::task::spawn_local(async move { handle.forget(&name(n)).await })
+        });
+        let asked: Vec<_> = asked.collect();
+        tokio::task::yield_now().await;
+        for (n, one) in asked.into_iter().enumerate() {
+            match n % 3 {
+                0 => one.abort(),
+                _ => assert_eq!(one.await.expect("no panic"), Ok(())),
+            }
+        }
+    });
+    assert_eq!(at_once.forgetting.get().1, 1);
+}
+
+#[test]
 fn of_one_that_was_resolved_gid_and_outcome_stay_for_ever() {
     let (store, participants) = (Scripted::new([]), Participants::default());
     participants.silent_to.set(Some(Op::Commit));

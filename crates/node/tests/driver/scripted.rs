@@ -24,6 +24,8 @@ pub(crate) struct Scripted {
     pub(crate) applied: RefCell<Vec<Arc<Batch>>>,
     pub(crate) room: Cell<Room>,
     pub(crate) broken: Cell<bool>,
+    /// Forgets under way, and how many there have been at once.
+    pub(crate) forgetting: Cell<(usize, usize)>,
 }
 
 impl Scripted {
@@ -40,6 +42,7 @@ impl Scripted {
             applied: RefCell::new(applied),
             room: Cell::new(Room::Enough),
             broken: Cell::new(false),
+            forgetting: Cell::default(),
         })
     }
 
@@ -111,6 +114,10 @@ impl Store for Scripted {
         Ok(Purged { removed: 0, next: None })
     }
     async fn forget(&self, gid: &Gid, _ended_at: Timestamp, left: Option<Record>) -> Result<bool, SaveError> {
+        let (now, most) = self.forgetting.get();
+        self.forgetting.set((now + 1, most.max(now + 1)));
+        tokio::task::yield_now().await;
+        self.forgetting.set((self.forgetting.get().0 - 1, self.forgetting.get().1));
         let there = self.stored(gid).is_some();
         let mut applied = self.applied.borrow_mut();
         for batch in applied.iter_mut() {

@@ -7,7 +7,7 @@ use unanim_coordinator::{Batch, Record};
 use unanim_engine::{Gid, Timestamp};
 use unanim_node::ports::{Purged, SaveError};
 
-/// Batches come one at a time, and purges hardly ever.
+/// Batches come one at a time, and so do purges and forgets: nobody waits for room.
 const QUEUE_MAX: usize = 16;
 
 enum Order {
