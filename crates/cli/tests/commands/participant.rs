@@ -94,9 +94,10 @@ fn a_vote_needs_what_it_reserves_and_holds_count() {
     );
     // An amount that will come in is no cover before it is committed.
     assert_eq!(call(&stock, "prepare", "in", r#"{"account":"widgets","amount":50}"#).0, 200);
-    assert_eq!(call(&stock, "prepare", "more", PAYLOAD).1["result"], "failed");
+    assert_eq!(call(&stock, "prepare", "more-yet", PAYLOAD).1["result"], "failed");
     assert_eq!(call(&stock, "commit", "in", "").0, 200);
-    assert_eq!(call(&stock, "prepare", "more", PAYLOAD).1["result"], "success");
+    assert_eq!(call(&stock, "prepare", "covered", PAYLOAD).1["result"], "success");
+    assert_eq!(call(&stock, "prepare", "more", PAYLOAD).0, 409, "its no is remembered");
     assert_eq!(call(&stock, "prepare", "who", r#"{"account":"gadgets","amount":1}"#).1["result"], "failed");
     assert_eq!(call(&stock, "prepare", "odd", r#"{"account":7}"#).0, 422);
 }
@@ -123,7 +124,7 @@ fn one_phase_is_prepare_and_commit_at_once() {
     assert_eq!(call(&stock, "commit_one_phase", "a", PAYLOAD).0, 200);
     assert_eq!(call(&stock, "commit_one_phase", "a", PAYLOAD).0, 200);
     assert_eq!(call(&stock, "commit_one_phase", "b", r#"{"account":"widgets","amount":-99}"#).1["result"], "failed");
-    assert_eq!(books(&stock), state(98, 0, json!({"a": "committed"})));
+    assert_eq!(books(&stock), state(98, 0, json!({"a": "committed", "b": "rolled_back"})));
 }
 
 #[test]
@@ -174,7 +175,7 @@ fn crash_after_vote_dies_once_its_yes_has_left() {
     assert_eq!(call(&stock, "prepare", "big", r#"{"account":"widgets","amount":-101}"#).1["result"], "failed");
     assert_eq!(call(&stock, "prepare", "a", PAYLOAD), (200, json!({"result": "success"})));
     stock.wait_dead();
-    assert_eq!(books(&start(folder.path(), &[])), state(100, 2, json!({"a": "prepared"})));
+    assert_eq!(books(&start(folder.path(), &[])), state(100, 2, json!({"a": "prepared", "big": "rolled_back"})));
 }
 
 #[test]
