@@ -15,7 +15,7 @@ use unanim_engine::Failure;
 
 /// How long what a name resolved to is used for further connections.
 const RESOLVED_FOR: Duration = Duration::from_secs(5);
-/// How long an origin is left alone after nobody could be reached there. Thousands of calls may wait for one that is
+/// How long an origin is left alone after all its addresses refused. Thousands of calls may wait for one that is
 /// down, and each would cost a system call or five; no call is tried again that soon.
 const LEFT_ALONE_FOR: Duration = Duration::from_millis(20);
 /// Addresses of one name that are tried.
@@ -58,9 +58,14 @@ async fn reach(pool: &Rc<Pool>, origin: &Rc<Origin>, until: Instant) -> Result<S
     if open.is_empty() && !addresses.is_empty() {
         return Err(Failure::NotAllowed);
     }
-    let Some(stream) = first_of(&open, until).await else {
-        origin.left_alone_until.set(Some(Instant::now() + LEFT_ALONE_FOR));
-        return Err(Failure::Connect);
+    let stream = match first_of(&open, until).await {
+        Ok(stream) => stream,
+        Err(why) => {
+            if why == NoStream::Refused {
+                origin.left_alone_until.set(Some(Instant::now() + LEFT_ALONE_FOR));
+            }
+            return Err(Failure::Connect);
+        }
     };
     super::figures::bump(&pool.figures.connections_opened);
     match scheme {
@@ -69,8 +74,18 @@ async fn reach(pool: &Rc<Pool>, origin: &Rc<Origin>, until: Instant) -> Result<S
     }
 }
 
+/// Why no address led anywhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NoStream {
+    /// All refused or failed by themselves: the next call would fare no better.
+    Refused,
+    /// One was silent for as long as this call had: another one may have more time.
+    Silent,
+}
+
 /// Tries one address after the other; a silent one may take only its share of the time.
-async fn first_of(addresses: &[SocketAddr], until: Instant) -> Option<TcpStream> {
+async fn first_of(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, NoStream> {
+    let mut why_none = NoStream::Refused;
     for (tried, address) in addresses.iter().enumerate() {
         let left = until.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
@@ -78,13 +93,16 @@ async fn first_of(addresses: &[SocketAddr], until: Instant) -> Option<TcpStream>
             Ok(Ok(stream)) => {
                 // A call is one small message each way: waiting to fill a packet only delays it.
                 let _ = stream.set_nodelay(true);
-                return Some(stream);
+                return Ok(stream);
             }
             Ok(Err(why)) => tracing::debug!(%address, %why, "no connection"),
-            Err(_) => tracing::debug!(%address, "no connection in time"),
+            Err(_) => {
+                why_none = NoStream::Silent;
+                tracing::debug!(%address, "no connection in time");
+            }
         }
     }
-    None
+    Err(why_none)
 }
 
 async fn shake_hands(pool: &Rc<Pool>, host: &Host, stream: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {

@@ -85,6 +85,34 @@ async fn an_origin_that_cannot_be_reached_is_left_alone_for_a_moment() {
 }
 
 #[tokio::test]
+async fn a_call_that_ran_out_of_time_says_nothing_of_the_origin() {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let listener = socket.listen(1).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    // Once its queue is full, it answers no handshake.
+    let mut queued = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(50), TcpStream::connect(address)).await {
+        queued.push(stream.expect("a place in the queue"));
+    }
+    let pool = pool(&["loopback"]);
+    let origin = &pool.spot(&format!("http://{address}/")).expect("an endpoint").origin.clone();
+    let soon = Instant::now() + Duration::from_millis(5);
+    assert!(connect(&pool, origin, soon).await.is_err());
+    // Also where this is noticed before the call's own time is up.
+    assert!(reach(&pool, origin, soon).await.is_err());
+    assert!(origin.left_alone_until.get().is_none());
+
+    tokio::task::LocalSet::new()
+        .run_until(async {
+            tokio::task::spawn_local(async move { while listener.accept().await.is_ok() {} });
+            let later = Instant::now() + Duration::from_secs(10);
+            assert_eq!(connect(&pool, origin, later).await.map(|_| ()), Ok(()));
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn one_look_up_serves_all_who_wait_for_it() {
     LocalSet::new()
         .run_until(async {
