@@ -2,7 +2,7 @@
 use crate::lane::Lane;
 use crate::open::Slot;
 use crate::request::{Alert, Output};
-use unanim_engine::{BranchIndex, Event, Gid, Outcome, Phase, Reply, Transaction};
+use unanim_engine::{BranchIndex, CallState, Event, Gid, Heuristic, Outcome, Phase, Reply, Transaction};
 
 /// Branches that an alert names.
 const NAMED_MAX: usize = 10;
@@ -16,6 +16,8 @@ pub(crate) struct Before {
     branches: usize,
     /// The branch that reports to have finished on its own, where it had not before.
     reporting: Option<BranchIndex>,
+    /// What a branch says of its end otherwise than a person did; nothing is recorded of it.
+    denying: Option<(BranchIndex, Heuristic)>,
 }
 
 impl Before {
@@ -33,6 +35,7 @@ impl Before {
             phase: txn.phase,
             branches: txn.branches.len(),
             reporting: reporting.filter(had_none),
+            denying: denying(txn, event),
         }
     }
 }
@@ -40,7 +43,7 @@ impl Before {
 impl Lane {
     pub(crate) fn count(&mut self, gid: &Gid, before: &Before, out: &mut Vec<Output>) {
         let Some(Slot::Open(open)) = self.slots.get_mut(gid) else { return };
-        let Before { stuck, finished, decided, phase, branches, reporting } = *before;
+        let Before { stuck, finished, decided, phase, branches, reporting, denying } = *before;
         if phase != open.txn.phase {
             self.figures.moved(Some(phase), Some(open.txn.phase));
             if !decided && open.txn.decided_at.is_some() {
@@ -51,6 +54,10 @@ impl Lane {
             && let Some(heuristic) = branch.heuristic
         {
             out.push(Output::Alert(gid.clone(), Alert::Heuristic(branch.spec.id.clone(), heuristic)));
+        }
+        if let Some((index, heuristic)) = denying {
+            let id = open.txn.branches[index as usize].spec.id.clone();
+            out.push(Output::Alert(gid.clone(), Alert::Heuristic(id, heuristic)));
         }
         match (stuck, open.txn.stuck) {
             (false, true) => {
@@ -74,6 +81,18 @@ impl Lane {
             self.figures.heuristics += u64::from(open.txn.heuristic().is_some());
         }
     }
+}
+
+/// The answer to a call that was under way when a person said how its branch had ended, where the two differ.
+fn denying(txn: &Transaction, event: &Event) -> Option<(BranchIndex, Heuristic)> {
+    let Event::Replied { branch: index, op, attempt, reply: Reply::Heuristic(heuristic) } = event else { return None };
+    let branch = txn.branches.get(*index as usize)?;
+    let is_its_answer = branch.call == CallState::Calling(*op) && branch.attempts == *attempt;
+    let said = match branch.resolution.as_ref()?.outcome {
+        Outcome::Committed => Heuristic::Commit,
+        Outcome::Aborted => Heuristic::Rollback,
+    };
+    (is_its_answer && *heuristic != said).then_some((*index, *heuristic))
 }
 
 /// Who is waited for. Looks at all branches, once in a phase.

@@ -1,7 +1,7 @@
 //! What people ask of a lane, beside their transactions: to retry, and to be told what happens.
 use crate::bench::{Bench, asked, begin, begin_known, calls, gid, refused, split, stored, told};
 use unanim_coordinator::{
-    Alert, Answer, Found, Input, Output, Record, Refusal, Request, Saved, Settings, Stored, Ticket,
+    Alert, Answer, BranchView, Found, Input, Output, Record, Refusal, Request, Saved, Settings, Stored, Ticket,
 };
 use unanim_engine::{BranchId, BranchState, Failure, Heuristic, Op, Outcome, Phase, Reply, Resolution, Transaction};
 
@@ -110,6 +110,35 @@ fn a_persons_word_is_durable_before_it_is_answered_and_ends_the_calls() {
     b.cut().expect("its end");
     b.applied();
     assert_eq!((b.lane.open(), b.lane.figures().heuristics), (0, 1));
+}
+
+#[test]
+fn an_answer_that_denies_what_a_person_has_said_is_told_to_people() {
+    for (said, answer, denies) in [
+        (Outcome::Committed, Heuristic::Rollback, true),
+        (Outcome::Committed, Heuristic::Commit, false),
+        (Outcome::Aborted, Heuristic::Mixed, true),
+        (Outcome::Aborted, Heuristic::Rollback, false),
+    ] {
+        let mut b = Bench::new();
+        b.request(1, "t", begin(1, &["a", "b"], true, None));
+        b.cut().expect("begun");
+        for prepare in split(b.applied()).0 {
+            b.reply(&prepare, Reply::Ok);
+        }
+        b.cut().expect("decided");
+        let commits = split(b.applied()).0;
+        b.request(2, "t", says(said));
+        b.cut().expect("a person's word is forced");
+        let before = told(&b.applied()).1.branches.clone();
+        let alert = Output::Alert(gid("t"), Alert::Heuristic(BranchId::new("a").expect("a name"), answer));
+        let alerts = b.reply(&commits[0], Reply::Heuristic(answer));
+        assert_eq!(alerts, if denies { vec![alert] } else { vec![] }, "{said:?} {answer:?}");
+        assert_eq!(b.reply(&commits[1], Reply::unknown(Failure::Timeout)), []);
+        let after = b.request(3, "t", Request::Read);
+        let ended = |branches: &[BranchView]| (branches[0].state, branches[0].heuristic);
+        assert_eq!(ended(&told(&after).1.branches), ended(&before), "a person's word stays");
+    }
 }
 
 #[test]
