@@ -113,7 +113,16 @@ impl State {
                 tracing::info!(free_bytes = free, "the disk has room");
                 self.room = Room::Enough;
             }
-            (Room::Full, false) if free >= self.size + margin && usable >= 2 * self.size + margin => self.make(now),
+            // Where most of the room is in the database, half a reserve will do: the rest of what is free is the log's.
+            (Room::Full, false) if free >= self.size / 2 + margin && usable >= 2 * self.size + margin => {
+                self.make(self.size.min(free - margin), now);
+            }
+            // The file does not shrink, so that no reserve may ever fit again: what is empty in it is one.
+            (Room::Full, false) if self.reusable >= 2 * self.size + margin => {
+                tracing::info!(reusable_bytes = self.reusable, "the database has room");
+                self.room = Room::Enough;
+            }
+            (Room::Enough, false) if free >= self.size + margin => self.make(self.size, now),
             (Room::Enough | Room::Full, _) => {}
         }
     }
@@ -128,10 +137,10 @@ impl State {
         }
     }
 
-    fn make(&mut self, now: Instant) {
-        match allocate(&self.file, self.size) {
+    fn make(&mut self, bytes: u64, now: Instant) {
+        match allocate(&self.file, bytes) {
             Ok(()) => {
-                tracing::info!(reserve_bytes = self.size, "there is room, and a part of it is kept back");
+                tracing::info!(reserve_bytes = bytes, "there is room, and a part of it is kept back");
                 (self.room, self.is_made) = (Room::Enough, true);
             }
             Err(error) => {
@@ -241,11 +250,17 @@ mod tests {
         state.look(3 * MIB, now);
         assert_eq!(state.room, Room::Enough);
         state.release("a write needs it");
-        state.reusable = 100 * MIB;
-        state.look(5 * MIB - 1, now);
-        assert_eq!(state.room, Room::Full, "the reserve needs room of its own");
+        state.reusable = 8 * MIB;
+        state.look(3 * MIB - 1, now);
+        assert_eq!((state.room, blocks(&dir)), (Room::Full, 0), "half a reserve and a margin");
+        state.look(3 * MIB, now);
+        assert_eq!((state.room, blocks(&dir)), (Room::Enough, 2 * MIB));
+        state.release("a write needs it");
+        state.reusable = 9 * MIB;
+        state.look(0, now);
+        assert_eq!((state.room, blocks(&dir)), (Room::Enough, 0), "the reserve is in the database");
         state.look(5 * MIB, now);
-        assert_eq!(state.room, Room::Enough);
+        assert_eq!((state.room, blocks(&dir)), (Room::Enough, 4 * MIB), "and has room of its own again");
     }
 
     #[test]
