@@ -144,15 +144,18 @@ def test_sigint_drains_too(server):
     assert server.wait_exit() == 0
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a file system of 256 MiB (needs root)."""
-    folder = tmp_path / "small"
+def disk(folder, size):
+    """A folder on a file system of its own (needs root)."""
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
     yield folder
     kill_everything()
     subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    yield from disk(tmp_path / "small", "256m")
 
 
 def fill(folder):
@@ -224,13 +227,7 @@ def test_a_full_disk(make_server, make_participant, small_disk):
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A folder on a file system of 32 MiB (needs root)."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", folder], check=True)
-    yield folder
-    kill_everything()
-    subprocess.run(["umount", folder], check=True)
+    yield from disk(tmp_path / "tiny", "32m")
 
 
 @pytest.mark.parametrize("commit", ["inline", "thread"])

@@ -7,7 +7,9 @@ use std::{env, fs, io};
 const LEFT_OUT: &str = "adr/";
 
 fn main() -> io::Result<()> {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").canonicalize()?;
+    // As it is now: a checkout may have been moved since this was compiled.
+    let here = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
+    let docs = Path::new(&here).join("../../docs").canonicalize()?;
     println!("cargo::rerun-if-changed={}", docs.display());
     let summary = fs::read_to_string(docs.join("SUMMARY.md"))?;
     let mut code = String::from("&[\n");

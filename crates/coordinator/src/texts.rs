@@ -32,14 +32,9 @@ impl Texts {
     }
 
     fn share_one(&mut self, text: &mut Arc<str>) {
-        match self.known.get(text) {
-            Some(known) => *text = known.clone(),
-            None => {
-                if self.known.len() >= KNOWN_MAX {
-                    self.known.clear();
-                }
-                self.known.insert(text.clone());
-            }
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
         }
+        *text = self.known.get_or_insert_with(text, Arc::clone).clone();
     }
 }

@@ -128,6 +128,10 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
             match self.woken().await {
                 Woken::Saved(Ok(())) => {
                     self.saving = None;
+                    // What a full disk still has is for open transactions: new ones are refused from the next on.
+                    if !self.shared.disk_full.get() && self.store.room() == Ok(Room::Full) {
+                        self.room_at = Instant::now();
+                    }
                     self.handle(Input::Saved(Saved::Applied));
                 }
                 Woken::Saved(Err(ended)) => {
@@ -223,11 +227,12 @@ impl<S: Store + 'static, T: Transport> Driver<S, T> {
     }
 
     fn look_at_room(&mut self) -> Result<(), String> {
-        if Instant::now() < self.room_at {
+        let now = Instant::now();
+        if now < self.room_at {
             return Ok(());
         }
-        self.alerts.sum_up(self.room_at);
-        self.room_at = Instant::now() + ROOM_EVERY;
+        self.alerts.sum_up(now);
+        self.room_at = now + ROOM_EVERY;
         let full = self.store.room()? == Room::Full;
         if self.shared.disk_full.replace(full) != full {
             if full {

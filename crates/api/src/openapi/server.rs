@@ -1,6 +1,6 @@
 //! Calls about the server itself.
 use super::operations::{Answer, Content, GUARDED, Operation};
-use crate::problem::ProblemCode::*;
+use crate::problem::ProblemCode::{self, *};
 
 const HTML: Content = Content::Other("text/html");
 const STATUS: Content = Content::Json(|to| to.subschema_for::<super::document::Status>());
@@ -57,39 +57,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         }],
         problems: &[&[OriginNotAllowed]],
     },
-    Operation {
-        method: "GET",
-        path: "/docs",
-        tag: "server",
-        id: "reference",
-        about: "This document as a page. Needs no token.",
-        query: &[],
-        body: None,
-        answers: &[Answer { status: 200, about: "A page.", content: HTML }],
-        problems: &[&[OriginNotAllowed]],
-    },
-    Operation {
-        method: "GET",
-        path: "/docs/errors/{code}",
-        tag: "server",
-        id: "error_page",
-        about: "What a problem's code means, and what to do: its `type` leads here. Needs no token.",
-        query: &[],
-        body: None,
-        answers: &[Answer { status: 200, about: "A page.", content: HTML }],
-        problems: &[&[OriginNotAllowed, NotFound]],
-    },
-    Operation {
-        method: "GET",
-        path: "/docs/{page}",
-        tag: "server",
-        id: "page",
-        about: "A page of the book. Needs no token.",
-        query: &[],
-        body: None,
-        answers: &[Answer { status: 200, about: "A page.", content: HTML }],
-        problems: &[&[OriginNotAllowed, NotFound]],
-    },
+    page("/docs", "reference", "This document as a page. Needs no token.", &[&[OriginNotAllowed]]),
+    page(
+        "/docs/errors/{code}",
+        "error_page",
+        "What a problem's code means, and what to do: its `type` leads here. Needs no token.",
+        &[&[OriginNotAllowed, NotFound]],
+    ),
+    page("/docs/{page}", "page", "A page of the book. Needs no token.", &[&[OriginNotAllowed, NotFound]]),
     Operation {
         method: "GET",
         path: "/docs/style.css",
@@ -102,3 +77,23 @@ pub(super) const OPERATIONS: &[Operation] = &[
         problems: &[&[OriginNotAllowed]],
     },
 ];
+
+/// What a person reads in a browser.
+const fn page(
+    path: &'static str,
+    id: &'static str,
+    about: &'static str,
+    problems: &'static [&'static [ProblemCode]],
+) -> Operation {
+    Operation {
+        method: "GET",
+        path,
+        tag: "server",
+        id,
+        about,
+        query: &[],
+        body: None,
+        answers: &[Answer { status: 200, about: "A page.", content: HTML }],
+        problems,
+    }
+}

@@ -52,14 +52,8 @@ Example:
 
 Exit codes: 0; 1 when one could not be rolled back (it is committed, say), or on another error.")]
 pub(super) struct RollbackArgs {
-    /// The transactions' gids
-    #[arg(required = true)]
-    gids: Vec<String>,
     #[command(flatten)]
-    server: ServerArgs,
-    /// Print the server's answers as they are, a JSON object per line, and no summary
-    #[arg(long)]
-    json: bool,
+    named: NamedArgs,
 }
 
 #[derive(clap::Args, Debug)]
@@ -72,6 +66,13 @@ Example:
 
 Exit codes: 0; 1 when one could not be forgotten, or on another error.")]
 pub(super) struct ForgetArgs {
+    #[command(flatten)]
+    named: NamedArgs,
+}
+
+/// Transactions by their names.
+#[derive(clap::Args, Debug)]
+struct NamedArgs {
     /// The transactions' gids
     #[arg(required = true)]
     gids: Vec<String>,
@@ -100,11 +101,17 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) async fn rollback(args: RollbackArgs) -> anyhow::Result<ExitCode> {
-    all(&Door::new(&args.server)?, Change::Rollback, args.gids, args.json).await
+    args.named.all(Change::Rollback).await
 }
 
 pub(super) async fn forget(args: ForgetArgs) -> anyhow::Result<ExitCode> {
-    all(&Door::new(&args.server)?, Change::Forget, args.gids, args.json).await
+    args.named.all(Change::Forget).await
+}
+
+impl NamedArgs {
+    async fn all(self, change: Change) -> anyhow::Result<ExitCode> {
+        all(&Door::new(&self.server)?, change, self.gids, self.json).await
+    }
 }
 
 /// The gids of the open ones; all of them, before the first is touched.

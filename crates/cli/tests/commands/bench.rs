@@ -6,7 +6,7 @@ use crate::fake::{Answer, Fake};
 use crate::support::unanim;
 
 fn run(fake: &Fake, more: &[&str]) -> (Option<i32>, String) {
-    let base = ["bench", "--url", &fake.url(), "--clients", "3", "--seconds", "0.3", "--warmup", "0.1"];
+    let base = ["bench", "--url", &fake.url, "--clients", "3", "--seconds", "0.3", "--warmup", "0.1"];
     let output = unanim().args(base).args(more).output().unwrap();
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
@@ -51,7 +51,8 @@ fn classic_begins_and_prepares() {
 fn a_url_with_a_path_is_refused() {
     for path in ["/base", "/v1/", "/?wait=none"] {
         let fake = Fake::start(|_, _| Answer::Body(200, r#"{"gid":"g","outcome":"committed"}"#.into()));
-        let output = unanim().args(["bench", "--seconds", "0.1", "--url", &(fake.url() + path)]).output().unwrap();
+        let output =
+            unanim().args(["bench", "--seconds", "0.1", "--url", &format!("{}{path}", fake.url)]).output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{told}");
         assert!(told.contains("--url is http://HOST:PORT") && told.contains(path), "{told}");

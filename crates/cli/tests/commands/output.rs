@@ -35,7 +35,7 @@ const FULL: &str = "unanim: cannot write to standard output: No space left on de
 fn a_submission_ends_with_its_outcome_whoever_reads_it() {
     for (outcome, code) in [("committed", 0), ("aborted", 2), ("undecided", 3)] {
         let fake = Fake::start(move |_, _| Answer::Body(200, view(outcome)));
-        let url = fake.url();
+        let url = fake.url.clone();
         for more in [&[][..], &["--json"]] {
             let args = [&["tx", "submit", "-", "--server", &url], more].concat();
             assert_eq!(unheard(&args, r#"{"branches": []}"#), (Some(code), FULL.into(), Some(code)), "{args:?}");
@@ -46,7 +46,7 @@ fn a_submission_ends_with_its_outcome_whoever_reads_it() {
 #[test]
 fn everything_else_fails_without_a_panic() {
     let fake = Fake::start(|_, _| Answer::Body(200, view("committed")));
-    let (url, folder) = (fake.url(), tempfile::tempdir().unwrap());
+    let (url, folder) = (fake.url.clone(), tempfile::tempdir().unwrap());
     let folder = folder.path().to_str().unwrap();
     for args in [
         &["tx", "get", "order-17", "--server", &url][..],

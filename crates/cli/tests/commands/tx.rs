@@ -45,7 +45,7 @@ fn problem(status: u16, code: &str) -> String {
 fn the_exit_code_tells_the_outcome() {
     for (outcome, code) in [("committed", 0), ("aborted", 2), ("undecided", 3)] {
         let fake = Fake::start(move |_, _| Answer::Body(200, view(outcome)));
-        let ran = tx(&fake.url(), &["submit", "-"], BRANCHES);
+        let ran = tx(&fake.url, &["submit", "-"], BRANCHES);
         assert_eq!(ran.code, Some(code), "{}", ran.err);
         assert!(ran.out.starts_with(&format!("order-17 {outcome}")), "{}", ran.out);
         assert!(ran.out.contains("attempts"), "{}", ran.out);
@@ -61,7 +61,7 @@ fn the_same_request_is_sent_again_after_503_and_after_a_lost_answer() {
         2 => Answer::Body(202, view("undecided")),
         _ => Answer::Body(200, view("committed")),
     });
-    let ran = tx(&fake.url(), &["submit", "-"], BRANCHES);
+    let ran = tx(&fake.url, &["submit", "-"], BRANCHES);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let bodies: Vec<_> = fake.received().into_iter().map(|request| request.body).collect();
     assert_eq!(bodies.len(), 4);
@@ -73,17 +73,17 @@ fn the_same_request_is_sent_again_after_503_and_after_a_lost_answer() {
 #[test]
 fn it_gives_up_in_time() {
     let fake = Fake::start(|_, _| Answer::RetryAfter(503, 1, problem(503, "disk_full")));
-    let ran = tx(&fake.url(), &["submit", "-", "--timeout", "300ms"], BRANCHES);
+    let ran = tx(&fake.url, &["submit", "-", "--timeout", "300ms"], BRANCHES);
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("disk_full (503)"), "{}", ran.err);
     let fake = Fake::start(|_, _| Answer::Body(202, view("undecided")));
-    assert_eq!(tx(&fake.url(), &["submit", "-", "--timeout", "300ms"], BRANCHES).code, Some(3));
+    assert_eq!(tx(&fake.url, &["submit", "-", "--timeout", "300ms"], BRANCHES).code, Some(3));
 }
 
 #[test]
 fn nothing_is_waited_for_when_nothing_is_to_be() {
     let fake = Fake::start(|_, _| Answer::Body(202, view("undecided")));
-    assert_eq!(tx(&fake.url(), &["submit", "-", "--wait", "none"], BRANCHES).code, Some(3));
+    assert_eq!(tx(&fake.url, &["submit", "-", "--wait", "none"], BRANCHES).code, Some(3));
     let heads: Vec<_> = fake.received().into_iter().map(|request| request.head).collect();
     assert_eq!(heads, ["POST /v1/transactions"]);
 }
@@ -108,13 +108,13 @@ fn bad_json_says_where() {
 #[test]
 fn a_problem_is_shown_with_its_code_and_pointers() {
     let fake = Fake::start(|_, _| Answer::Body(400, problem(400, "invalid_request")));
-    let ran = tx(&fake.url(), &["submit", "-"], BRANCHES);
+    let ran = tx(&fake.url, &["submit", "-"], BRANCHES);
     assert_eq!(ran.code, Some(1));
     for part in ["invalid_request (400): what is wrong", "at /branches/0/endpoint: no_url: it has no scheme"] {
         assert!(ran.err.contains(part), "{part} is not in {}", ran.err);
     }
     let fake = Fake::start(|_, _| Answer::Body(502, "<html>".into()));
-    assert!(tx(&fake.url(), &["submit", "-"], BRANCHES).err.contains("not as a Unanim server does"));
+    assert!(tx(&fake.url, &["submit", "-"], BRANCHES).err.contains("not as a Unanim server does"));
 }
 
 #[test]
@@ -126,11 +126,11 @@ fn get_reads_any_gid_and_shows_the_token() {
     let mut token = tempfile::NamedTempFile::new().unwrap();
     writeln!(token, "s3cret").unwrap();
     let with_token = ["--token-file", token.path().to_str().unwrap()];
-    let ran = tx(&fake.url(), &[&["get", "a/b c"], &with_token[..]].concat(), "");
+    let ran = tx(&fake.url, &[&["get", "a/b c"], &with_token[..]].concat(), "");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.contains("127.0.0.1:1 "), "{}", ran.out);
     assert_eq!(fake.received()[0].head, "GET /v1/transactions/a%2Fb%20c");
-    let ran = tx(&fake.url(), &[&["get", "x", "--json"], &with_token[..]].concat(), "");
+    let ran = tx(&fake.url, &[&["get", "x", "--json"], &with_token[..]].concat(), "");
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["gid"], "order-17");
-    assert_eq!(tx(&fake.url(), &["get", "x"], "").code, Some(1));
+    assert_eq!(tx(&fake.url, &["get", "x"], "").code, Some(1));
 }

@@ -63,6 +63,19 @@ fn a_full_store_refuses_what_is_new_and_serves_again_by_itself() {
 }
 
 #[test]
+fn a_store_that_became_full_refuses_what_comes_after_the_next_save() {
+    let (store, participants) = (Scripted::new([]), Participants::default());
+    let room = store.clone();
+    run(&store, &participants, |handle| async move {
+        assert_eq!(view(handle.ask(gid("t"), begin(false, None)).await).seq, 1);
+        room.room.set(Room::Full);
+        assert_eq!(view(handle.ask(gid("u"), begin(false, None)).await).seq, 1);
+        let answer = handle.ask(gid("v"), begin(false, None)).await;
+        assert!(matches!(answer, Answer::Refused(Refusal::NotAdmitted(_))), "{answer:?}");
+    });
+}
+
+#[test]
 fn a_broken_store_ends_the_session_and_answers_everybody() {
     let (store, participants) = (Scripted::new([SaveError::Broken("fsync".into())]), Participants::default());
     let ended = run(&store, &participants, |handle| async move {

@@ -100,6 +100,14 @@ fn whoever_follows_when_the_session_ends_is_told_to_ask_again() {
     });
 }
 
+/// The clock has moved on.
+async fn next_instant(handle: &Handle) {
+    let now = handle.now();
+    while handle.now() == now {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[test]
 fn a_list_has_what_is_open_and_then_what_has_ended() {
     let (store, participants) = (Scripted::new([]), Participants::default());
@@ -108,12 +116,12 @@ fn a_list_has_what_is_open_and_then_what_has_ended() {
         for name in ["ended-1", "ended-2", "ended-3"] {
             end(&handle, name).await;
             // Each ends at an instant of its own.
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            next_instant(&handle).await;
         }
         silent.set(true);
         for name in ["open-1", "open-2"] {
             view(handle.ask(gid(name), begin(true, None)).await);
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            next_instant(&handle).await;
         }
         let list = async |filter: Filter, most: usize| {
             let (mut cursor, mut listed) = (None, Vec::new());

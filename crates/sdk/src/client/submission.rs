@@ -57,7 +57,7 @@ impl Submission {
     /// The first and the longest pause between two calls to a participant; 100 ms and 30 s unless given.
     #[must_use]
     pub fn retry(mut self, first: Duration, max: Duration) -> Self {
-        self.retry = Some(Retry { first_ms: millis(first), max_ms: millis(max) });
+        self.retry = Some(Retry::between(first, max));
         self
     }
 
@@ -167,7 +167,7 @@ impl Branch {
     /// The first and the longest pause between two calls.
     #[must_use]
     pub fn retry(mut self, first: Duration, max: Duration) -> Self {
-        self.retry = Some(Retry { first_ms: millis(first), max_ms: millis(max) });
+        self.retry = Some(Retry::between(first, max));
         self
     }
 
@@ -190,6 +190,12 @@ impl Branch {
 struct Retry {
     first_ms: u64,
     max_ms: u64,
+}
+
+impl Retry {
+    fn between(first: Duration, max: Duration) -> Self {
+        Self { first_ms: millis(first), max_ms: millis(max) }
+    }
 }
 
 /// May hold secrets.

@@ -75,7 +75,10 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Received>>, answer: &(dyn Fn(us
             Answer::Bytes(bytes) => return drop(stream.write_all(bytes.as_bytes())),
             Answer::HangUp => return,
         };
-        let head = format!("HTTP/1.1 {status} x\r\n{retry}content-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\n{retry}content-length: {}\r\n\r\n",
+            body.len()
+        );
         if stream.write_all((head + &body).as_bytes()).is_err() {
             return;
         }

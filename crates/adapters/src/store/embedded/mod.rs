@@ -134,12 +134,11 @@ impl Embedded {
         let lock = FolderLock::take(&dir)?;
         let room = RoomKeeper::open(&dir, reserve_bytes).map_err(in_dir)?;
         let path = start::database(&dir);
-        let identity = match start::start(&path, pages_max, plant) {
-            Err(error) if start::is_full(&error, &dir) => {
-                room.found_full();
-                start::start(&path, pages_max, plant)?
+        let identity = loop {
+            match start::start(&path, pages_max, plant) {
+                Err(error) if start::is_full(&error, &dir) && room.found_full() => {}
+                result => break result?,
             }
-            result => result?,
         };
         let commit = match flush::choose(commit, &dir) {
             Ok(commit) => commit,

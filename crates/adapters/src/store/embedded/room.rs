@@ -1,5 +1,5 @@
-//! A full disk: while there is too little room, only what is already open may write. A reserve covers that; it is kept
-//! until a write needs it, since whatever else fills the disk would take it.
+//! A full disk: while there is too little room, only what is already open may write. A reserve covers that; a piece of it
+//! is released when a write needs one, and no more, since whatever else fills the disk would take it.
 use rustix::fs::FallocateFlags;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,6 +11,8 @@ use unanim_node::ports::Room;
 
 /// Less is no reserve: the log alone grows by more.
 const RESERVE_MIN: u64 = 1 << 20;
+/// So much of it is released at a time.
+const PIECE: u64 = 1 << 20;
 /// How often the file system is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a write that found no room counts for more than what the file system says: a quota is not seen there.
@@ -26,9 +28,12 @@ pub(super) struct RoomKeeper {
 
 struct State {
     file: File,
-    /// How large the reserve is when it is there; none is kept where this is 0.
+    /// How large the reserve should be; none is kept where this is 0.
     size: u64,
-    is_made: bool,
+    /// How large it is.
+    held: u64,
+    /// Nothing was released since it was made.
+    is_whole: bool,
     room: Room,
     /// Bytes of the database that hold nothing any more: new records fit there, a reserve does not.
     reusable: u64,
@@ -42,17 +47,25 @@ impl RoomKeeper {
         let path = dir.join("reserve");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let (now, held) = (Instant::now(), file.metadata()?.len());
-        let mut state =
-            State { size: held, is_made: true, room: Room::Enough, reusable: 0, looked_at: now, full_until: now, file };
+        let mut state = State {
+            size: held,
+            held,
+            is_whole: true,
+            room: Room::Enough,
+            reusable: 0,
+            looked_at: now,
+            full_until: now,
+            file,
+        };
         let free = free_bytes(dir)?;
         let may_hold = wished_bytes.min((free.saturating_add(held) / 4).max(RESERVE_MIN));
         // Not for a little: it is written anew.
         let is_small = held < may_hold && (may_hold == wished_bytes || held < may_hold / 2);
         if held > wished_bytes || is_small {
-            state.file.set_len(0)?;
+            (state.size, state.held) = (may_hold, held.min(may_hold));
+            state.file.set_len(state.held)?;
             let free = free_bytes(dir)?;
-            state.size = may_hold;
-            (state.room, state.is_made) = (Room::Full, false);
+            (state.room, state.is_whole) = (Room::Full, false);
             state.look(free, now);
             if state.room == Room::Full {
                 tracing::warn!("the disk is full: new transactions are refused until there is room");
@@ -90,11 +103,16 @@ impl RoomKeeper {
         self.state.lock().expect("no holder panics").size
     }
 
-    /// A write found no room: what is kept back is for it.
-    pub(super) fn found_full(&self) {
+    /// What of the reserve is still there.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.state.lock().expect("no holder panics").held
+    }
+
+    /// A write found no room: a piece of what is kept back is for it. Whether there was one.
+    pub(super) fn found_full(&self) -> bool {
         let mut state = self.state.lock().expect("no holder panics");
-        state.release("a write found no room");
         state.full_until = Instant::now() + FULL_FOR;
+        state.release("a write found no room")
     }
 }
 
@@ -103,7 +121,8 @@ impl State {
         // A quarter more than what is enough, so that it does not come and go.
         let margin = self.size.max(RESERVE_MIN) / 4;
         let usable = free.saturating_add(self.reusable);
-        match (self.room, self.is_made) {
+        let unheld = self.size.saturating_sub(self.held);
+        match (self.room, self.is_whole) {
             (Room::Enough, _) if usable < self.size => {
                 tracing::warn!(free_bytes = free, "the disk is almost full: new transactions are refused");
                 self.room = Room::Full;
@@ -114,25 +133,38 @@ impl State {
                 self.room = Room::Enough;
             }
             // Where most of the room is in the database, half a reserve will do: the rest of what is free is the log's.
-            (Room::Full, false) if free >= self.size / 2 + margin && usable >= 2 * self.size + margin => {
-                self.make(self.size.min(free - margin), now);
+            (Room::Full, false)
+                if free + self.held >= self.size / 2 + margin && usable >= self.size + margin + unheld =>
+            {
+                self.make(self.size.min(free + self.held - margin), now);
             }
             // The file does not shrink, so that no reserve may ever fit again: what is empty in it is one.
             (Room::Full, false) if self.reusable >= 2 * self.size + margin => {
                 tracing::info!(reusable_bytes = self.reusable, "the database has room");
                 self.room = Room::Enough;
             }
-            (Room::Enough, false) if free >= self.size + margin => self.make(self.size, now),
+            (Room::Enough, false) if now >= self.full_until && free >= unheld + margin => self.make(self.size, now),
             (Room::Enough | Room::Full, _) => {}
         }
     }
 
-    fn release(&mut self, why: &str) {
-        if self.is_made || self.room == Room::Enough {
-            tracing::warn!(reserve_bytes = self.size, "{why}: the reserve is released, new transactions are refused");
+    fn release(&mut self, why: &str) -> bool {
+        if self.is_whole || self.room == Room::Enough {
+            tracing::warn!(
+                reserve_bytes = self.held,
+                "{why}: it gets some of the reserve, new transactions are refused"
+            );
         }
-        (self.room, self.is_made) = (Room::Full, false);
-        if let Err(error) = self.file.set_len(0) {
+        (self.room, self.is_whole) = (Room::Full, false);
+        let had = self.held > 0;
+        self.held = self.held.saturating_sub(PIECE);
+        self.give_back();
+        had
+    }
+
+    /// What the file has beyond what is held.
+    fn give_back(&self) {
+        if let Err(error) = self.file.set_len(self.held) {
             tracing::warn!(%error, "the reserve could not be released");
         }
     }
@@ -141,11 +173,11 @@ impl State {
         match allocate(&self.file, bytes) {
             Ok(()) => {
                 tracing::info!(reserve_bytes = bytes, "there is room, and a part of it is kept back");
-                (self.room, self.is_made) = (Room::Enough, true);
+                (self.room, self.held, self.is_whole) = (Room::Enough, bytes, true);
             }
             Err(error) => {
-                tracing::warn!(%error, "the reserve could not be made: new transactions are refused");
-                self.release("no reserve");
+                tracing::warn!(%error, "the reserve could not be made");
+                self.give_back();
                 self.full_until = now + MAKE_AGAIN;
             }
         }
@@ -229,13 +261,21 @@ mod tests {
         assert_eq!(after(5 * MIB - 1), (Room::Full, true));
         assert_eq!(after(5 * MIB), (Room::Enough, true));
         assert_eq!(after(0), (Room::Full, true));
-        state.release("a write needs it");
+        assert!(state.release("a write needs it"));
+        assert_eq!((state.held, blocks(&dir)), (3 * MIB, 3 * MIB), "no more than a piece");
         let mut after = |free: u64| {
             state.look(free, now);
-            (state.room, blocks(&dir) > 0)
+            (state.room, blocks(&dir))
         };
-        assert_eq!(after(9 * MIB - 1), (Room::Full, false), "what was released is no room");
-        assert_eq!(after(9 * MIB), (Room::Enough, true));
+        assert_eq!(after(6 * MIB - 1), (Room::Full, 3 * MIB), "what was released is no room");
+        assert_eq!(after(6 * MIB), (Room::Enough, 4 * MIB));
+        assert_eq!([0; 5].map(|_| state.release("a write needs it")), [true, true, true, true, false]);
+        let mut after = |free: u64| {
+            state.look(free, now);
+            (state.room, blocks(&dir))
+        };
+        assert_eq!(after(9 * MIB - 1), (Room::Full, 0));
+        assert_eq!(after(9 * MIB), (Room::Enough, 4 * MIB));
     }
 
     #[test]
@@ -249,13 +289,13 @@ mod tests {
         state.reusable = 2 * MIB;
         state.look(3 * MIB, now);
         assert_eq!(state.room, Room::Enough);
-        state.release("a write needs it");
+        while state.release("a write needs it") {}
         state.reusable = 8 * MIB;
         state.look(3 * MIB - 1, now);
         assert_eq!((state.room, blocks(&dir)), (Room::Full, 0), "half a reserve and a margin");
         state.look(3 * MIB, now);
         assert_eq!((state.room, blocks(&dir)), (Room::Enough, 2 * MIB));
-        state.release("a write needs it");
+        while state.release("a write needs it") {}
         state.reusable = 9 * MIB;
         state.look(0, now);
         assert_eq!((state.room, blocks(&dir)), (Room::Enough, 0), "the reserve is in the database");

@@ -156,28 +156,44 @@ impl Writer {
     /// What cannot be done now is done later; only what breaks the store is an error.
     fn checkpoint(&self) -> Result<(), SaveError> {
         let sql = "PRAGMA wal_checkpoint(PASSIVE)";
-        let done = self.connection.prepare_cached(sql).and_then(|mut pragma| pragma.query_row([], |_| Ok(())));
-        match done.map_err(|error| self.classify(error)) {
+        let done = self.out_of_the_reserve(|| {
+            let done = self.connection.prepare_cached(sql).and_then(|mut pragma| pragma.query_row([], |_| Ok(())));
+            done.map_err(|error| self.classify(error))
+        });
+        match done {
             Ok(()) | Err(SaveError::Full | SaveError::Unknown(_) | SaveError::Fenced) => Ok(()),
             Err(SaveError::Broken(why)) => Err(SaveError::Broken(why)),
         }
     }
 
-    fn transaction<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, SaveError> {
+    fn transaction<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, SaveError> {
         let run = |sql| self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-        let result = run("BEGIN IMMEDIATE").and_then(|_| work(&self.connection)).and_then(|done| {
-            run("COMMIT")?;
-            Ok(done)
-        });
-        if result.is_err() && !self.connection.is_autocommit() {
-            run("ROLLBACK").map_err(|error| self.shared.broke(error.to_string()))?;
+        self.out_of_the_reserve(|| {
+            let result = run("BEGIN IMMEDIATE").and_then(|_| work(&self.connection)).and_then(|done| {
+                run("COMMIT")?;
+                Ok(done)
+            });
+            if result.is_err() && !self.connection.is_autocommit() {
+                run("ROLLBACK").map_err(|error| self.shared.broke(error.to_string()))?;
+            }
+            let result = result.map_err(|error| self.classify(error));
+            if matches!(result, Err(SaveError::Full)) {
+                // A log that begins anew needs no more room.
+                self.checkpoint()?;
+            }
+            result
+        })
+    }
+
+    /// Work that found no room is done again as long as some is released for it: at once, before anybody else takes it.
+    fn out_of_the_reserve<T>(&self, work: impl Fn() -> Result<T, SaveError>) -> Result<T, SaveError> {
+        loop {
+            let held = self.shared.room.held_bytes();
+            match work() {
+                Err(SaveError::Full) if self.shared.room.held_bytes() < held => {}
+                result => return result,
+            }
         }
-        let result = result.map_err(|error| self.classify(error));
-        if matches!(result, Err(SaveError::Full)) {
-            // A log that begins anew needs no more room; the reserve is there for this.
-            self.checkpoint()?;
-        }
-        result
     }
 
     /// What a failure means after the rollback: then nothing of it was applied.
