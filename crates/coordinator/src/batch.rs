@@ -10,6 +10,8 @@ use unanim_engine::{Durability, Gid, Timestamp};
 
 /// A lazy change waits so many milliseconds for a forced one of its own transaction; then it is written anyway.
 const LAZY_AGE_MS: u64 = 50;
+/// From this age on it goes along with a batch of others: with a batch of its own, a lone client would wait for that, too.
+const LAZY_RIDES_MS: u64 = 40;
 
 /// A batch number that something waits for; 0 waits for nothing.
 pub type Gate = u64;
@@ -126,13 +128,13 @@ impl Batches {
         self.lazy.pop_front();
     }
 
-    /// That one has waited long enough by now: the batch being formed takes it along.
+    /// The batch being formed takes that one along if it has waited long enough by now.
     pub(crate) fn take_lazy(&mut self, unsaved: &mut Unsaved, bytes: usize, now: Timestamp) -> bool {
-        let overdue = self.lazy.front().is_some_and(|(since, _)| since.after(LAZY_AGE_MS) <= now);
-        if overdue && let Some((_, gid)) = self.lazy.pop_front() {
+        let rides = self.lazy.front().is_some_and(|(since, _)| since.after(LAZY_RIDES_MS) <= now);
+        if rides && let Some((_, gid)) = self.lazy.pop_front() {
             *unsaved = Unsaved::Formed(self.take_along(gid, bytes), counted(bytes));
         }
-        overdue
+        rides
     }
 
     pub(crate) fn is_applied(&self, gate: Gate) -> bool {

@@ -102,7 +102,7 @@ impl Lane {
 
     /// Cuts one batch when none is in flight and something has to be saved.
     pub fn flush(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        self.take_overdue(now);
+        self.take_lazy(now);
         let Some((number, gids)) = self.batches.cut() else { return };
         let slots = &mut self.slots;
         let records = gids.iter().map(|gid| match slots.get_mut(gid) {
@@ -114,7 +114,7 @@ impl Lane {
     }
 
     /// Lazy changes that no forced one of their transactions took along in time.
-    fn take_overdue(&mut self, now: Timestamp) {
+    fn take_lazy(&mut self, now: Timestamp) {
         while let Some((since, gid)) = self.batches.oldest_lazy() {
             match self.slots.get_mut(gid) {
                 Some(Slot::Open(open)) if open.unsaved == Unsaved::Lazy(*since) => {

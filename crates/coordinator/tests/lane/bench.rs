@@ -90,6 +90,17 @@ impl Bench {
         self.handle(Input::Saved(Saved::Applied))
     }
 
+    /// Begun, and every branch has said yes; the commit calls.
+    pub(crate) fn decided(&mut self, name: &str, branches: &[&str], wait: Option<Wait>) -> Vec<Call> {
+        self.request(1, name, begin(1, branches, true, wait));
+        self.cut().expect("begun");
+        for prepare in split(self.applied()).0 {
+            self.reply(&prepare, Reply::Ok);
+        }
+        self.cut().expect("decided");
+        split(self.applied()).0
+    }
+
     pub(crate) fn reply(&mut self, call: &Call, reply: Reply) -> Vec<Output> {
         self.handle(Input::Replied(call.id.clone(), reply))
     }

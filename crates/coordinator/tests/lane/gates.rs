@@ -46,6 +46,24 @@ fn every_output_waits_for_the_batch_that_justifies_it() {
 }
 
 #[test]
+fn a_lazy_change_goes_along_with_a_batch_of_others_before_it_needs_its_own() {
+    let mut b = Bench::new();
+    let commit = b.decided("t", &["a"], None).remove(0);
+    b.reply(&commit, Reply::Ok);
+    let next = |b: &mut Bench, name: &str, after_ms: u64| {
+        b.now = Timestamp(1_000).after(after_ms);
+        b.request(2, name, begin(1, &["a"], true, None));
+        let batch = b.cut().expect("a begin is forced");
+        b.applied();
+        batch.records.iter().map(|record| record.gid.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(next(&mut b, "u", 39), ["u"], "one of its own transaction may still come");
+    assert_eq!(next(&mut b, "v", 40), ["v", "t"]);
+    b.now = Timestamp(1_000).after(50);
+    assert_eq!(b.cut(), None);
+}
+
+#[test]
 fn a_reader_forces_what_was_lazy_and_waits_for_it() {
     let mut b = Bench::new();
     b.request(1, "t", begin(1, &["a", "b"], true, None));
@@ -62,12 +80,7 @@ fn a_reader_forces_what_was_lazy_and_waits_for_it() {
 #[test]
 fn whoever_waits_for_the_end_waits_for_the_decision_only() {
     let mut b = Bench::new();
-    b.request(1, "t", begin(1, &["a"], true, Some(Wait::Finished)));
-    b.cut().expect("begun");
-    let prepare = calls(b.applied()).remove(0);
-    b.reply(&prepare, Reply::Ok);
-    b.cut().expect("decided");
-    let commit = calls(b.applied()).remove(0);
+    let commit = b.decided("t", &["a"], Some(Wait::Finished)).remove(0);
     let outputs = b.reply(&commit, Reply::Ok);
     let (ticket, view) = told(&outputs);
     assert_eq!((ticket, view.phase, view.seq), (Ticket(1), Phase::Committed, 4), "seq counts only what is durable");
@@ -240,12 +253,7 @@ fn a_slice_that_was_read_before_the_end_does_not_bring_a_finished_one_back() {
 #[test]
 fn people_are_told_once_what_they_should_look_at() {
     let mut b = Bench::new();
-    b.request(1, "t", begin(1, &["a"], true, None));
-    b.cut().expect("begun");
-    let prepare = split(b.applied()).0.remove(0);
-    b.reply(&prepare, Reply::Ok);
-    b.cut().expect("decided");
-    let commit = split(b.applied()).0.remove(0);
+    let commit = b.decided("t", &["a"], None).remove(0);
     b.reply(&commit, Reply::unknown(Failure::Timeout));
     b.now = b.now.after(60_000);
     let (mut commits, alerts) = split(b.handle(Input::Due));

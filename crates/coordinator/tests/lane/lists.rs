@@ -1,5 +1,5 @@
 //! Lists of what is open, while things begin and end.
-use crate::bench::{Bench, begin, calls, gid, split};
+use crate::bench::{Bench, begin, gid, split};
 use std::collections::BTreeMap;
 use unanim_coordinator::{Filter, Input, OpenPlace, OutcomeIs, Request, View};
 use unanim_engine::{Decision, Failure, Heuristic, Outcome, Participant, Phase, Reply, Timestamp};
@@ -65,12 +65,7 @@ fn every_filter_admits_what_it_says() {
     b.cut().expect("begun");
     b.applied();
     b.now = Timestamp(3_000);
-    b.request(1, "committing", begin(1, &["a"], true, None));
-    b.cut().expect("begun");
-    let prepare = split(b.applied()).0.remove(0);
-    b.reply(&prepare, Reply::Ok);
-    b.cut().expect("decided");
-    let commit = calls(b.applied()).remove(0);
+    let commit = b.decided("committing", &["a"], None).remove(0);
     b.reply(&commit, Reply::unknown(Failure::Timeout));
 
     let any = Filter::default();
@@ -118,12 +113,7 @@ fn a_list_tells_of_no_decision_that_is_not_durable() {
 #[test]
 fn a_durable_decision_stays_listed_whatever_else_is_being_saved() {
     let mut b = Bench::new();
-    b.request(1, "t", begin(1, &["a", "b"], true, None));
-    b.cut().expect("begun");
-    let prepares = split(b.applied()).0;
-    prepares.iter().for_each(|call| drop(b.reply(call, Reply::Ok)));
-    b.cut().expect("decided");
-    let commits = split(b.applied()).0;
+    let commits = b.decided("t", &["a", "b"], None);
     let committing = Filter { phase: Some(Phase::Committing), ..Filter::default() };
     let decided = Filter { outcome: Some(OutcomeIs::Decided(Outcome::Committed)), ..Filter::default() };
     let is_listed = |b: &Bench| listed(b, &committing) == ["t"] && listed(b, &decided) == ["t"];

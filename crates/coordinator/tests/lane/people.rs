@@ -121,13 +121,7 @@ fn an_answer_that_denies_what_a_person_has_said_is_told_to_people() {
         (Outcome::Aborted, Heuristic::Rollback, false),
     ] {
         let mut b = Bench::new();
-        b.request(1, "t", begin(1, &["a", "b"], true, None));
-        b.cut().expect("begun");
-        for prepare in split(b.applied()).0 {
-            b.reply(&prepare, Reply::Ok);
-        }
-        b.cut().expect("decided");
-        let commits = split(b.applied()).0;
+        let commits = b.decided("t", &["a", "b"], None);
         b.request(2, "t", says(said));
         b.cut().expect("a person's word is forced");
         let before = told(&b.applied()).1.branches.clone();
@@ -144,12 +138,7 @@ fn an_answer_that_denies_what_a_person_has_said_is_told_to_people() {
 #[test]
 fn a_call_under_way_may_outlive_what_a_person_has_ended() {
     let mut b = Bench::new();
-    b.request(1, "t", begin(1, &["a"], true, None));
-    b.cut().expect("begun");
-    let prepare = split(b.applied()).0.remove(0);
-    b.reply(&prepare, Reply::Ok);
-    b.cut().expect("decided");
-    let commit = calls(b.applied()).remove(0);
+    let commit = b.decided("t", &["a"], None).remove(0);
     assert_eq!(b.request(2, "t", says(Outcome::Committed)), []);
     b.cut().expect("a person's word is forced");
     assert_eq!(told(&b.applied()).1.phase, Phase::Committed);
