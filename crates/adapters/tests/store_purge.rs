@@ -25,7 +25,9 @@ async fn write_large(store: &Embedded, changes: u64) -> u64 {
     let mut body = body("large", b"{}");
     let branch = |n: u64| {
         let id = BranchId::new(&format!("b{n}")).expect("a branch id");
-        Arc::new(BranchSpec { id, ..(*body.branches[0]).clone() })
+        let mut spec = BranchSpec::clone(&body.branches[0]);
+        spec.id = id;
+        Arc::new(spec)
     };
     body.branches = (0..10_000).map(branch).collect();
     save(store, 1, vec![begun(&body, Standing::Preparing)]).await;

@@ -3,9 +3,8 @@ use crate::door::{BadEndpoint, Door, Faults};
 use crate::json::{List, Members, Object, escaped};
 use crate::problem::ProblemCode;
 use crate::submission::{Branch, Endpoints, HEADERS_MAX, REFUSED_STATUSES_MAX, Retry};
-use bytes::Bytes;
 use std::collections::HashSet;
-use unanim_engine::{BranchId, BranchSpec, Dialect, Op, Participant, RetryOverride, Target};
+use unanim_engine::{BranchId, BranchSpec, Callee, Dialect, Op, Participant, RetryOverride, Target};
 
 /// How long one call may take unless its branch says otherwise, in milliseconds.
 pub const CALL_TIMEOUT_MS: u32 = 10_000;
@@ -55,25 +54,22 @@ impl Door<'_> {
         let own_retry = from.retry.as_ref().map(|own| Box::new(policy(&place, own, faults)));
         let refused_statuses = statuses(&place, from.refused_statuses.as_ref(), faults);
         let headers = self.headers(&place, from.headers.as_ref(), faults);
-        let payload = from.payload.map(|p| Bytes::copy_from_slice(p.get().as_bytes()));
+        let payload = from.payload.map(|p| Box::<[u8]>::from(p.get().as_bytes()));
         if payload.as_ref().is_some_and(|p| p.len() > self.limits.payload_bytes_max) {
             let detail = format!("larger than {} bytes", self.limits.payload_bytes_max);
             faults.add(ProblemCode::TooLarge, format_args!("{place}/payload"), "too_large", detail);
         }
         let (participant, target) = target.filter(|_| faults.len() == before)?;
-        Some(BranchSpec {
-            id,
+        let callee = Callee {
             participant,
             target,
             dialect: Dialect::V1,
-            headers,
-            payload,
             call_timeout_ms: call_timeout_ms as u32,
             retry: own_retry,
             refused_statuses,
             one_phase: from.one_phase.unwrap_or(false),
-            digest: None,
-        })
+        };
+        Some(BranchSpec::new(id, callee, payload).with_headers(headers))
     }
 
     fn target(&self, place: &str, from: &Branch<'_>, faults: &mut Faults) -> Option<(Participant, Target)> {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::sync::Arc;
 use unanim_coordinator::{BranchView, View};
-use unanim_engine::{BranchId, BranchSpec, BranchState, Dialect, Gid, Outcome, Participant, Phase, Target};
+use unanim_engine::{BranchId, BranchSpec, BranchState, Callee, Dialect, Gid, Outcome, Participant, Phase, Target};
 
 /// What a classic transaction was begun with is always the same: nothing. Its digest is no other request's.
 pub const DIGEST: [u8; 32] = *b"classic: begun without any body.";
@@ -101,19 +101,18 @@ fn check_address(address: &str) -> Result<(), &'static str> {
 /// A classic branch is its participant: the same address is the same branch, whatever the settings were.
 fn branch(participant: Participant, call_timeout_ms: u32, traceparent: Option<&str>) -> BranchSpec {
     let url = participant.as_str();
-    BranchSpec {
-        id: branch_id(&participant),
+    let callee = Callee {
         target: Target::One(url.into()),
         dialect: Dialect::Classic,
-        headers: traceparent.map(|trace| ("traceparent".into(), trace.into())).into_iter().collect(),
-        payload: None,
         call_timeout_ms,
         retry: None,
         refused_statuses: Box::default(),
         one_phase: false,
-        digest: Some(Box::new(Sha256::digest(url).into())),
-        participant,
-    }
+        participant: participant.clone(),
+    };
+    BranchSpec::new(branch_id(&participant), callee, None)
+        .with_headers(traceparent.map(|trace| ("traceparent".into(), trace.into())).into_iter().collect())
+        .with_digest(Sha256::digest(url).into())
 }
 
 /// The address, or, where that is too long for a name, the beginning of its hash.
@@ -239,11 +238,15 @@ mod tests {
         let branches = read(r#"{"participants": ["stock:5001", "[::1]:80"]}"#).expect("good");
         let seen: Vec<_> = branches
             .iter()
-            .map(|b| (b.id.as_str(), b.participant.as_str(), b.target.url(unanim_engine::Op::Prepare)))
+            .map(|b| (b.id.as_str(), b.callee.participant.as_str(), b.callee.target.url(unanim_engine::Op::Prepare)))
             .collect();
         assert_eq!(seen[0], ("stock:5001", "http://stock:5001", Some("http://stock:5001")));
         assert_eq!(seen[1], ("[::1]:80", "http://[::1]:80", Some("http://[::1]:80")));
-        assert!(branches.iter().all(|b| b.dialect == Dialect::Classic && b.payload.is_none() && b.digest.is_some()));
+        assert!(
+            branches
+                .iter()
+                .all(|b| b.callee.dialect == Dialect::Classic && b.payload.is_none() && b.digest().is_some())
+        );
     }
 
     #[test]
@@ -251,7 +254,7 @@ mod tests {
         let body = format!(r#"{{"participants": ["{}:5001"]}}"#, "x".repeat(100));
         let branch = read(&body).expect("good").remove(0);
         assert_eq!(branch.id.as_str().len(), 32);
-        assert_eq!(branch.id, branch_id(&branch.participant));
+        assert_eq!(branch.id, branch_id(&branch.callee.participant));
     }
 
     #[test]

@@ -48,18 +48,18 @@ fn the_documented_example_is_read_in_full() {
     assert_eq!((accepted.start, accepted.timeout_ms, accepted.retry), (true, 60_000, RetryPolicy::default()));
     let [stock, pay] = &*accepted.branches else { panic!("two branches") };
     assert_eq!(stock.payload.as_deref(), Some(&br#"{"sku": 7, "n": 2}"#[..]));
-    assert_eq!(&*stock.headers, &[("x-tenant".into(), "a".into())]);
-    assert_eq!(stock.retry, Some(Box::new(RetryOverride { first_ms: None, max_ms: Some(5000) })));
+    assert_eq!(stock.headers(), &[("x-tenant".into(), "a".into())]);
+    assert_eq!(stock.callee.retry, Some(Box::new(RetryOverride { first_ms: None, max_ms: Some(5000) })));
     assert_eq!(
-        (stock.call_timeout_ms, &*stock.refused_statuses, stock.participant.as_str()),
+        (stock.callee.call_timeout_ms, &*stock.callee.refused_statuses, stock.callee.participant.as_str()),
         (10_000, &[409, 422][..], "http://stock:5001")
     );
     assert_eq!(
-        (pay.target.url(Op::Rollback), pay.target.url(Op::CommitOnePhase)),
+        (pay.callee.target.url(Op::Rollback), pay.callee.target.url(Op::CommitOnePhase)),
         (Some("http://pay/r"), Some("http://pay/c"))
     );
-    assert_eq!((pay.participant.as_str(), &pay.payload, &pay.retry), ("http://pay", &None, &None));
-    assert!(accepted.branches.iter().all(|b| b.digest.is_none()), "no branch can be added to it");
+    assert_eq!((pay.callee.participant.as_str(), &pay.payload, &pay.callee.retry), ("http://pay", &None, &None));
+    assert!(accepted.branches.iter().all(|b| b.digest().is_none()), "no branch can be added to it");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn lists_without_end_are_refused_at_once() {
     assert_eq!(add(&format!(r#"{{"branches":[{branches}]}}"#)).expect_err("too many").code.code(), "too_large");
     let of_branch = |field: String| one(&format!(r#"{{"endpoint":"http://a/",{field}}}"#));
     let statuses = |n| of_branch(format!(r#""refused_statuses":[{}]"#, many("404", n)));
-    assert_eq!(statuses(100).expect("good").branches[0].refused_statuses.len(), 100);
+    assert_eq!(statuses(100).expect("good").branches[0].callee.refused_statuses.len(), 100);
     for n in [101, 4_000_000] {
         assert_eq!(code(statuses(n)), ("invalid_request", "/branches/0/refused_statuses".into()));
     }
@@ -228,7 +228,7 @@ fn lists_without_end_are_refused_at_once() {
         let members: Vec<_> = (0..n).map(|at| format!(r#""h{at}":"""#)).collect();
         of_branch(format!(r#""headers":{{{}}}"#, members.join(",")))
     };
-    assert_eq!(headers(100).expect("good").branches[0].headers.len(), 100);
+    assert_eq!(headers(100).expect("good").branches[0].headers().len(), 100);
     for n in [101, 1_000_000] {
         assert_eq!(code(headers(n)), ("too_large", "/branches/0/headers".into()));
     }
@@ -264,7 +264,7 @@ fn branches_are_needed_unless_more_may_come() {
 fn a_trace_is_passed_on_unless_the_branch_has_its_own() {
     let body = br#"{"mode":"two_phase","branches":[{"endpoint":"http://a/"},{"endpoint":"http://a/","headers":{"TraceParent":"own"}}]}"#;
     let accepted = submission(body, &door(Some("trace"))).expect("good");
-    let headers: Vec<_> = accepted.branches.iter().map(|b| b.headers[0].clone()).collect();
+    let headers: Vec<_> = accepted.branches.iter().map(|b| b.headers()[0].clone()).collect();
     assert_eq!(headers, [("traceparent".into(), "trace".into()), ("traceparent".into(), "own".into())]);
     assert_eq!(accepted.digest, submission(body, &door(None)).expect("good").digest);
 }

@@ -2,7 +2,7 @@
 use crate::keyed::{HashKey, Map};
 use crate::request::CallId;
 use std::collections::VecDeque;
-use unanim_engine::Participant;
+use unanim_engine::{BranchIndex, Gid, Op, Participant};
 
 pub(crate) struct Dispatch {
     in_flight_max: usize,
@@ -14,7 +14,15 @@ pub(crate) struct Dispatch {
 #[derive(Default)]
 struct Line {
     in_flight: usize,
-    queue: VecDeque<CallId>,
+    queue: VecDeque<Waiting>,
+}
+
+/// A call that waits: all of it but the participant, whose line it is in. There may be a million.
+struct Waiting {
+    gid: Gid,
+    branch: BranchIndex,
+    op: Op,
+    attempt: u32,
 }
 
 impl Dispatch {
@@ -33,7 +41,8 @@ impl Dispatch {
             self.in_flight += 1;
             return Some(call);
         }
-        line.queue.push_back(call);
+        let CallId { gid, branch, op, attempt, .. } = call;
+        line.queue.push_back(Waiting { gid, branch, op, attempt });
         self.queued += 1;
         None
     }
@@ -41,9 +50,9 @@ impl Dispatch {
     /// A call has ended: the next in line takes its place.
     pub(crate) fn leave(&mut self, participant: &Participant) -> Option<CallId> {
         let line = self.lines.get_mut(participant).expect("a call that ended was in flight");
-        if let Some(next) = line.queue.pop_front() {
+        if let Some(Waiting { gid, branch, op, attempt }) = line.queue.pop_front() {
             self.queued -= 1;
-            return Some(next);
+            return Some(CallId { gid, branch, op, attempt, participant: participant.clone() });
         }
         line.in_flight -= 1;
         self.in_flight -= 1;

@@ -207,7 +207,7 @@ impl Lane {
         self.changed(gid, durability, now, out);
         for Effect::Call { branch, op, attempt } in effects.drain(..) {
             let open = self.entry(gid);
-            let participant = open.txn.branches[branch as usize].spec.participant.clone();
+            let participant = open.txn.branches[branch as usize].spec.callee.participant.clone();
             let gate = open.forced;
             let gate =
                 if self.plant.has(Bug::LazyOutrunsForced) && durability != Durability::Forced { 0 } else { gate };

@@ -63,8 +63,9 @@ impl Filter {
             None => OutcomeIs::Undecided,
             Some(outcome) => OutcomeIs::Decided(outcome),
         };
-        let called =
-            |participant: &Participant| txn.branches.iter().any(|branch| branch.spec.participant == *participant);
+        let called = |participant: &Participant| {
+            txn.branches.iter().any(|branch| branch.spec.callee.participant == *participant)
+        };
         self.phase.is_none_or(|phase| phase == view.phase)
             && self.mode.is_none_or(|mode| mode == view.mode)
             && self.stuck.is_none_or(|stuck| stuck == view.stuck)

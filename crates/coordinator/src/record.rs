@@ -160,3 +160,40 @@ fn decode<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Corrupt> 
         None => Err(Corrupt::Unreadable("empty".into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use unanim_engine::{BranchId, BranchSpec, Callee, Dialect, Op, Participant, RetryOverride, Target};
+
+    #[test]
+    fn a_branch_is_written_as_it_always_was_one_field_after_the_other() {
+        let id = BranchId::new("stock").expect("a name");
+        let callee = Callee {
+            participant: Participant::new("http://stock:5001").expect("a name"),
+            target: Target::Each([(Op::Commit, "http://stock:5001/commit".into())].into()),
+            dialect: Dialect::V1,
+            call_timeout_ms: 10_000,
+            retry: Some(Box::new(RetryOverride { first_ms: Some(7), max_ms: None })),
+            refused_statuses: [409, 422].into(),
+            one_phase: true,
+        };
+        let (headers, payload, digest) = ([("x-tenant", "a")], b"{\"n\":2}", [7_u8; 32]);
+        let bare = BranchSpec::new(id.clone(), callee.clone(), None);
+        let full = BranchSpec::new(id.clone(), callee.clone(), Some((*payload).into()))
+            .with_headers(headers.map(|(name, value)| (name.into(), value.into())).into())
+            .with_digest(digest);
+        let c = &callee;
+        let head = (&id, &c.participant, &c.target, c.dialect);
+        let tail = (c.call_timeout_ms, &c.retry, &c.refused_statuses, c.one_phase);
+        let parts = [
+            encode(&(head, [(); 0].as_slice(), None::<&str>, tail, None::<[u8; 32]>)),
+            encode(&(head, headers.as_slice(), Some("{\"n\":2}"), tail, Some(digest))),
+        ];
+        for (spec, written) in [bare, full].into_iter().zip(parts) {
+            assert_eq!(encode(&spec), written);
+            assert_eq!(decode::<Arc<BranchSpec>>(&written), Ok(Arc::new(spec)));
+        }
+    }
+}

@@ -156,7 +156,7 @@ impl View {
             let state = txn.branch_state(b);
             BranchView {
                 id: b.spec.id.clone(),
-                participant: b.spec.participant.clone(),
+                participant: b.spec.callee.participant.clone(),
                 state,
                 op: txn.op().filter(|_| open(state)),
                 attempts: b.attempts,

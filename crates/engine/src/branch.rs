@@ -1,8 +1,9 @@
 //! One branch of a transaction: what its client gave, what is durable about it, and the call it may have under way.
 use crate::{BranchId, Failure, Heuristic, Op, Participant, Reply, Resolution, RetryOverride, Timestamp};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Which protocol a participant speaks.
@@ -38,21 +39,15 @@ impl Target {
     }
 }
 
-/// A branch as its client gave it, defaults filled in; never changed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct BranchSpec {
-    /// Its name within the transaction.
-    pub id: BranchId,
-    /// Whom its calls count against.
+/// Whom a branch's calls go to, and how. Many branches have the same one, so that equal ones can be kept once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callee {
+    /// Whom the calls count against.
     pub participant: Participant,
     /// Where it is called.
     pub target: Target,
     /// How it is called.
     pub dialect: Dialect,
-    /// Sent with every call; never shown.
-    pub headers: Box<[(Box<str>, Box<str>)]>,
-    /// The body of every call, byte for byte.
-    pub payload: Option<Bytes>,
     /// How long one call may take, in milliseconds.
     pub call_timeout_ms: u32,
     /// Over the transaction's.
@@ -61,39 +56,176 @@ pub struct BranchSpec {
     pub refused_statuses: Box<[u16]>,
     /// Where it is the only branch, one call votes and commits.
     pub one_phase: bool,
-    /// SHA-256 of the canonical form it was given in, where more branches may be added: the same id must come with the same.
-    pub digest: Option<Box<[u8; 32]>>,
 }
 
-impl BranchSpec {
-    /// Whether both were given alike: by digest where both have one, else by what they say.
-    pub fn same(&self, other: &BranchSpec) -> bool {
-        match (&self.digest, &other.digest) {
-            (Some(a), Some(b)) => a == b,
-            (None, None) => self == other,
-            (Some(_), None) => BranchSpec { digest: None, ..self.clone() } == *other,
-            (None, Some(_)) => other.same(self),
-        }
+/// Hardly any two are called at the same place in different ways.
+impl Hash for Callee {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.target.hash(state);
     }
+}
 
-    /// Its texts that other transactions have as well, so that equal ones can be kept once: its name, whom it calls, where.
-    pub fn texts(&mut self) -> impl Iterator<Item = &mut Arc<str>> {
-        let (one, each): (_, &mut [(Op, Arc<str>)]) = match &mut self.target {
-            Target::One(url) => (Some(url), &mut []),
-            Target::Each(urls) => (None, urls),
-        };
-        [self.id.text(), self.participant.text()].into_iter().chain(one).chain(each.iter_mut().map(|(_, url)| url))
-    }
-
-    /// Roughly how many bytes it takes in memory and in its record.
+impl Callee {
+    /// Roughly how many bytes it takes.
     pub fn bytes(&self) -> usize {
         let target = match &self.target {
             Target::One(url) => url.len(),
             Target::Each(urls) => urls.iter().map(|(_, url)| url.len() + 24).sum(),
         };
-        let headers: usize = self.headers.iter().map(|(k, v)| k.len() + v.len() + 32).sum();
-        let payload = self.payload.as_ref().map_or(0, Bytes::len);
-        size_of::<BranchSpec>() + size_of::<Branch>() + self.id.as_str().len() + target + headers + payload
+        size_of::<Callee>() + target
+    }
+}
+
+/// A header: its name and its value.
+pub type Header = (Box<str>, Box<str>);
+
+/// A branch as its client gave it, defaults filled in; never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "Read")]
+pub struct BranchSpec {
+    /// Its name within the transaction.
+    pub id: BranchId,
+    /// Whom it calls, and how.
+    pub callee: Arc<Callee>,
+    /// The body of every call, byte for byte.
+    pub payload: Option<Box<[u8]>>,
+    /// What most have none of, apart: a million open transactions have twice as many branches.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Rare {
+    headers: Box<[Header]>,
+    digest: Option<[u8; 32]>,
+}
+
+impl BranchSpec {
+    /// Without headers and digest.
+    pub fn new(id: BranchId, callee: Callee, payload: Option<Box<[u8]>>) -> BranchSpec {
+        BranchSpec { id, callee: Arc::new(callee), payload, rare: None }
+    }
+
+    /// Sent with every call; never shown.
+    pub fn headers(&self) -> &[Header] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.headers)
+    }
+
+    /// With these headers.
+    pub fn with_headers(mut self, headers: Box<[Header]>) -> BranchSpec {
+        if !headers.is_empty() {
+            self.rare.get_or_insert_default().headers = headers;
+        }
+        self
+    }
+
+    /// SHA-256 of the canonical form it was given in, where more branches may be added: the same id must come with the
+    /// same.
+    pub fn digest(&self) -> Option<&[u8; 32]> {
+        self.rare.as_ref()?.digest.as_ref()
+    }
+
+    /// With this digest.
+    pub fn with_digest(mut self, digest: [u8; 32]) -> BranchSpec {
+        self.rare.get_or_insert_default().digest = Some(digest);
+        self
+    }
+
+    /// Whether both were given alike: by digest where both have one, else by what they say.
+    pub fn same(&self, other: &BranchSpec) -> bool {
+        match (self.digest(), other.digest()) {
+            (Some(a), Some(b)) => a == b,
+            (Some(_), None) | (None, Some(_)) | (None, None) => {
+                (&self.id, &self.callee, &self.payload, self.headers())
+                    == (&other.id, &other.callee, &other.payload, other.headers())
+            }
+        }
+    }
+
+    /// Its name, which other transactions have as well, so that equal ones can be kept once.
+    pub fn name(&mut self) -> &mut Arc<str> {
+        self.id.text()
+    }
+
+    /// Roughly how many bytes it takes in memory and in its record.
+    pub fn bytes(&self) -> usize {
+        let headers: usize = self.headers().iter().map(|(k, v)| k.len() + v.len() + 32).sum();
+        let payload = self.payload.as_ref().map_or(0, |payload| payload.len());
+        let own = size_of::<BranchSpec>() + size_of::<Branch>() + self.id.as_str().len();
+        own + self.callee.bytes() + headers + payload
+    }
+}
+
+/// A [`BranchSpec`] as it is stored: never changed.
+#[derive(Serialize)]
+struct Written<'a> {
+    id: &'a BranchId,
+    participant: &'a Participant,
+    target: &'a Target,
+    dialect: Dialect,
+    headers: &'a [Header],
+    payload: Option<Bytewise<'a>>,
+    call_timeout_ms: u32,
+    retry: &'a Option<Box<RetryOverride>>,
+    refused_statuses: &'a [u16],
+    one_phase: bool,
+    digest: Option<&'a [u8; 32]>,
+}
+
+/// As bytes, not as a list of numbers.
+struct Bytewise<'a>(&'a [u8]);
+
+impl Serialize for Bytewise<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl Serialize for BranchSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let callee = &*self.callee;
+        let written = Written {
+            id: &self.id,
+            participant: &callee.participant,
+            target: &callee.target,
+            dialect: callee.dialect,
+            headers: self.headers(),
+            payload: self.payload.as_deref().map(Bytewise),
+            call_timeout_ms: callee.call_timeout_ms,
+            retry: &callee.retry,
+            refused_statuses: &callee.refused_statuses,
+            one_phase: callee.one_phase,
+            digest: self.digest(),
+        };
+        written.serialize(serializer)
+    }
+}
+
+/// What [`Written`] has written.
+#[derive(Deserialize)]
+struct Read {
+    id: BranchId,
+    participant: Participant,
+    target: Target,
+    dialect: Dialect,
+    headers: Box<[Header]>,
+    payload: Option<Bytes>,
+    call_timeout_ms: u32,
+    retry: Option<Box<RetryOverride>>,
+    refused_statuses: Box<[u16]>,
+    one_phase: bool,
+    digest: Option<[u8; 32]>,
+}
+
+impl From<Read> for BranchSpec {
+    fn from(read: Read) -> BranchSpec {
+        let Read { participant, target, dialect, call_timeout_ms, retry, refused_statuses, one_phase, .. } = read;
+        let callee = Callee { participant, target, dialect, call_timeout_ms, retry, refused_statuses, one_phase };
+        let payload = read.payload.map(|payload| Vec::from(payload).into_boxed_slice());
+        let spec = BranchSpec::new(read.id, callee, payload).with_headers(read.headers);
+        match read.digest {
+            Some(digest) => spec.with_digest(digest),
+            None => spec,
+        }
     }
 }
 

@@ -17,9 +17,17 @@ pub(crate) struct Index {
 impl Transaction {
     /// All at once: one sort instead of a search for each name.
     pub(crate) fn begin_with(&mut self, specs: impl Iterator<Item = Arc<BranchSpec>>) {
+        self.make_room(specs.size_hint().0);
         self.branches.extend(specs.map(Branch::new));
         if self.branches.len() > UNINDEXED_MAX {
             self.make_index();
+        }
+    }
+
+    /// For so many branches, and no more where they are the first ones: few come later.
+    pub(crate) fn make_room(&mut self, count: usize) {
+        if self.branches.is_empty() {
+            self.branches.reserve_exact(count);
         }
     }
 

@@ -24,7 +24,9 @@ mod round;
 mod step;
 mod transaction;
 
-pub use branch::{Branch, BranchSpec, BranchState, CallState, Dialect, LastReply, ReplyCode, Target, Vote};
+pub use branch::{
+    Branch, BranchSpec, BranchState, CallState, Callee, Dialect, Header, LastReply, ReplyCode, Target, Vote,
+};
 pub use durability::Durability;
 pub use effect::Effect;
 pub use event::{Event, Failure, Heuristic, Rejection, Reply};

@@ -107,12 +107,6 @@ impl BranchId {
     }
 }
 
-impl Participant {
-    pub(crate) fn text(&mut self) -> &mut Arc<str> {
-        &mut self.0
-    }
-}
-
 /// A branch's place in its transaction: a handle inside one process, never shown to anyone.
 pub type BranchIndex = u32;
 

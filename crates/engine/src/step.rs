@@ -113,6 +113,7 @@ fn joined(
 ) -> Result<Durability, Rejection> {
     let new = txn.admit(specs, limits)?;
     let durability = if new.is_empty() { Durability::Nothing } else { Durability::Forced };
+    txn.make_room(new.len());
     new.into_iter().for_each(|spec| txn.record(now, Recorded::BranchAdded(spec)));
     Ok(durability)
 }
@@ -177,8 +178,8 @@ fn call_round(txn: &mut Transaction, now: Timestamp, effects: &mut Vec<Effect>) 
 /// it has voted since: after a load, its first `rollback` waits for as long as such a call may take.
 fn call_or_wait(txn: &mut Transaction, op: Op, index: BranchIndex, now: Timestamp, effects: &mut Vec<Effect>) {
     let spec = &txn.branches[index as usize].spec;
-    let may_be_late = op.is_backward() && spec.dialect == Dialect::Classic;
-    let until = txn.in_doubt_since.map(|at| at.after(u64::from(spec.call_timeout_ms)));
+    let may_be_late = op.is_backward() && spec.callee.dialect == Dialect::Classic;
+    let until = txn.in_doubt_since.map(|at| at.after(u64::from(spec.callee.call_timeout_ms)));
     match until {
         Some(until) if may_be_late && until > now => txn.ask_again(index, until),
         Some(_) | None => call(txn, op, index, effects),
@@ -300,7 +301,7 @@ fn heuristically(txn: &mut Transaction, index: BranchIndex, heuristic: Heuristic
 
 fn policy(txn: &Transaction, index: BranchIndex) -> crate::RetryPolicy {
     let branch: &Branch = &txn.branches[index as usize];
-    branch.spec.retry.as_deref().map_or(txn.retry, |own| own.over(txn.retry))
+    branch.spec.callee.retry.as_deref().map_or(txn.retry, |own| own.over(txn.retry))
 }
 
 fn shortened(words: &str) -> Box<str> {

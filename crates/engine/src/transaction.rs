@@ -274,7 +274,7 @@ impl Transaction {
 
     /// One call votes and commits.
     pub fn one_phase(&self) -> bool {
-        matches!(&*self.branches, [only] if only.spec.one_phase)
+        matches!(&*self.branches, [only] if only.spec.callee.one_phase)
     }
 
     /// Past its deadline, where that still counts.

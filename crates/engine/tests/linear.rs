@@ -8,8 +8,8 @@
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use unanim_engine::{
-    Body, BranchId, BranchSpec, CallState, Decision, Dialect, Effect, Event, Failure, Gid, Limits, Mode, Participant,
-    Phase, Reply, RetryPolicy, Target, Timestamp, Transaction, step,
+    Body, BranchId, BranchSpec, CallState, Callee, Decision, Dialect, Effect, Event, Failure, Gid, Limits, Mode,
+    Participant, Phase, Reply, RetryPolicy, Target, Timestamp, Transaction, step,
 };
 
 const BRANCHES: u32 = 10_000;
@@ -91,19 +91,20 @@ fn cost(life: Life, branches: u32, repeats: u32) -> f64 {
 
 fn body(branches: u32, life: Life) -> Body {
     let spec = |i: u32| {
-        Arc::new(BranchSpec {
-            id: BranchId::new(&format!("branch-{i:05}")).expect("a name"),
-            participant: Participant::new("http://127.0.0.1:5001").expect("a name"),
-            target: Target::One("http://127.0.0.1:5001/orders".into()),
-            dialect: Dialect::V1,
-            headers: Box::default(),
-            payload: Some(bytes::Bytes::from_static(b"{\"account\":\"widgets\",\"amount\":-2}")),
-            call_timeout_ms: 10_000,
-            retry: None,
-            refused_statuses: Box::new([409, 422]),
-            one_phase: false,
-            digest: (life == Life::Joined).then(|| Box::new([7; 32])),
-        })
+        let spec = BranchSpec::new(
+            BranchId::new(&format!("branch-{i:05}")).expect("a name"),
+            Callee {
+                participant: Participant::new("http://127.0.0.1:5001").expect("a name"),
+                target: Target::One("http://127.0.0.1:5001/orders".into()),
+                dialect: Dialect::V1,
+                call_timeout_ms: 10_000,
+                retry: None,
+                refused_statuses: Box::new([409, 422]),
+                one_phase: false,
+            },
+            Some((*b"{\"account\":\"widgets\",\"amount\":-2}").into()),
+        );
+        Arc::new(if life == Life::Joined { spec.with_digest([7; 32]) } else { spec })
     };
     Body {
         gid: Gid::new("order-17").expect("a name"),

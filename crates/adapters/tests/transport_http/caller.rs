@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use unanim_adapters::transport::AllowList;
 use unanim_adapters::transport::http::{HttpOptions, HttpTransport};
 use unanim_coordinator::{Call, CallId};
-use unanim_engine::{BranchId, BranchSpec, Dialect, Gid, Mode, Op, Participant, Reply, Target};
+use unanim_engine::{BranchId, BranchSpec, Callee, Dialect, Gid, Mode, Op, Participant, Reply, Target};
 use unanim_node::ports::{Replies, Transport};
 use uuid::Uuid;
 
@@ -79,19 +79,19 @@ impl Caller {
     pub(crate) fn call(&mut self, ask: &Ask) -> u32 {
         self.made += 1;
         let participant = Participant::new("http://participant:1").expect("a name");
-        let spec = BranchSpec {
-            id: BranchId::new("stock").expect("a branch id"),
-            participant: participant.clone(),
-            target: Target::One(ask.url.as_str().into()),
-            dialect: ask.dialect,
-            headers: Box::default(),
-            payload: ask.payload.map(|text| text.as_bytes().into()),
-            call_timeout_ms: ask.timeout_ms,
-            retry: None,
-            refused_statuses: [409, 422].into(),
-            one_phase: false,
-            digest: None,
-        };
+        let spec = BranchSpec::new(
+            BranchId::new("stock").expect("a branch id"),
+            Callee {
+                participant: participant.clone(),
+                target: Target::One(ask.url.as_str().into()),
+                dialect: ask.dialect,
+                call_timeout_ms: ask.timeout_ms,
+                retry: None,
+                refused_statuses: [409, 422].into(),
+                one_phase: false,
+            },
+            ask.payload.map(|text| text.as_bytes().into()),
+        );
         let gid = Gid::new("order-17").expect("a gid");
         let id = CallId { gid, branch: 0, op: ask.op, attempt: self.made, participant };
         let call = Call { id, spec: Arc::new(spec), mode: Mode::TwoPhase, fence: 1, deadline_ms: 60_000 };

@@ -4,7 +4,9 @@ use unanim_coordinator::{
     Answer, Batch, Begin, Call, Input, Lane, Loading, Output, Refusal, Request, Saved, Settings, Stored, Ticket, View,
     Wait,
 };
-use unanim_engine::{BranchId, BranchSpec, Dialect, Gid, Mode, Op, Participant, Reply, RetryPolicy, Target, Timestamp};
+use unanim_engine::{
+    BranchId, BranchSpec, Callee, Dialect, Gid, Mode, Op, Participant, Reply, RetryPolicy, Target, Timestamp,
+};
 
 pub(crate) const FENCE: u64 = 7;
 
@@ -18,19 +20,19 @@ pub(crate) fn gid(name: &str) -> Gid {
 }
 
 pub(crate) fn spec(id: &str) -> Arc<BranchSpec> {
-    Arc::new(BranchSpec {
-        id: BranchId::new(id).expect("a name"),
-        participant: Participant::new("http://p:1").expect("a name"),
-        target: Target::One("http://p:1/tx".into()),
-        dialect: Dialect::V1,
-        headers: Box::default(),
-        payload: None,
-        call_timeout_ms: 10_000,
-        retry: None,
-        refused_statuses: Box::new([409, 422]),
-        one_phase: false,
-        digest: None,
-    })
+    Arc::new(BranchSpec::new(
+        BranchId::new(id).expect("a name"),
+        Callee {
+            participant: Participant::new("http://p:1").expect("a name"),
+            target: Target::One("http://p:1/tx".into()),
+            dialect: Dialect::V1,
+            call_timeout_ms: 10_000,
+            retry: None,
+            refused_statuses: Box::new([409, 422]),
+            one_phase: false,
+        },
+        None,
+    ))
 }
 
 pub(crate) fn begin(digest: u8, branches: &[&str], start: bool, wait: Option<Wait>) -> Request {

@@ -5,7 +5,7 @@ use unanim_coordinator::{
     Admission, Alert, Answer, Found, Input, Lane, Loading, Output, Refusal, Request, Saved, Settings, Standing, Ticket,
     Wait,
 };
-use unanim_engine::{BranchId, BranchSpec, Decision, Failure, Heuristic, Op, Outcome, Phase, Reply, Timestamp};
+use unanim_engine::{BranchId, Decision, Failure, Heuristic, Op, Outcome, Phase, Reply, Timestamp};
 
 #[test]
 fn every_output_waits_for_the_batch_that_justifies_it() {
@@ -301,7 +301,9 @@ fn what_joins_while_a_batch_is_written_stays_within_a_record() {
     large.payload = Some(vec![b'1'; 1 << 20].into());
     let join = |n: usize| {
         let id = BranchId::new(&format!("b{n}")).expect("a name");
-        Request::Join(vec![Arc::new(BranchSpec { id, ..large.clone() })], None)
+        let mut spec = large.clone();
+        spec.id = id;
+        Request::Join(vec![Arc::new(spec)], None)
     };
     let refusals = (0..64).filter(|n| !b.request(10 + *n as u64, "t", join(*n)).is_empty());
     let refused: Vec<usize> = refusals.collect();

@@ -5,7 +5,8 @@ use crate::world::{FAULTS_END, NODES, Small, World, fnv};
 use std::sync::Arc;
 use unanim_coordinator::{Answer, Begin, Refusal, Request, Ticket, Wait};
 use unanim_engine::{
-    BranchId, BranchSpec, Decision, Dialect, Gid, Mode, Outcome, Phase, Resolution, RetryOverride, RetryPolicy, Target,
+    BranchId, BranchSpec, Callee, Decision, Dialect, Gid, Mode, Outcome, Phase, Resolution, RetryOverride, RetryPolicy,
+    Target,
 };
 
 /// A client waits so long for one answer.
@@ -52,19 +53,25 @@ fn branch_id(name: &str) -> BranchId {
 /// A branch that a participant is asked for; where more may join, its digest tells it from others.
 pub(crate) fn branch(name: &str, number: u64, payload: Option<&'static [u8]>, call_timeout_ms: u32) -> BranchSpec {
     let classic = number >= V1;
-    BranchSpec {
-        id: branch_id(name),
-        participant: participant(number),
-        target: Target::One(format!("http://p{number}:5000/tx").into()),
-        dialect: if classic { Dialect::Classic } else { Dialect::V1 },
-        headers: [].into(),
-        payload: payload.map(bytes::Bytes::from_static),
-        call_timeout_ms,
-        retry: None,
-        refused_statuses: [409, 422].into(),
-        one_phase: false,
-        digest: None,
-    }
+    BranchSpec::new(
+        branch_id(name),
+        Callee {
+            participant: participant(number),
+            target: Target::One(format!("http://p{number}:5000/tx").into()),
+            dialect: if classic { Dialect::Classic } else { Dialect::V1 },
+            call_timeout_ms,
+            retry: None,
+            refused_statuses: [409, 422].into(),
+            one_phase: false,
+        },
+        payload.map(Box::from),
+    )
+}
+
+/// The same, called in another way.
+fn called(mut spec: BranchSpec, change: impl FnOnce(&mut Callee)) -> BranchSpec {
+    change(Arc::make_mut(&mut spec.callee));
+    spec
 }
 
 fn begin(name: &Gid, branches: &[Arc<BranchSpec>], start: bool, timeout_ms: u64, wait: Option<Wait>) -> Begin {
@@ -94,7 +101,7 @@ impl World {
         let refuses = matches!(small, Small::No | Small::Classic).then_some(REFUSES);
         let (first, second) = if small == Small::Classic { (V1, V1 + 1) } else { (0, 1) };
         let one_phase = small == Small::OnePhase;
-        let b0 = Arc::new(BranchSpec { one_phase, ..branch("b0", first, None, 400) });
+        let b0 = Arc::new(called(branch("b0", first, None, 400), |callee| callee.one_phase = one_phase));
         let b1 = Arc::new(branch("b1", second, refuses, 400));
         // A vote that is lost is asked for again once before the deadline has passed.
         let begin = |branches: &[_], start| {
@@ -132,10 +139,14 @@ impl World {
             let retry =
                 world.choices.permille(300).then(|| Box::new(RetryOverride { first_ms: Some(50), max_ms: Some(500) }));
             let spec = branch(&format!("b{number}"), who, payload, timeout);
-            let digest = (!world.choices.permille(500)).then(|| Box::new([number as u8; 32]));
+            let digest = (!world.choices.permille(500)).then_some([number as u8; 32]);
             // With several branches the wish is ignored.
             let one_phase = one_phase || (who < V1 && world.choices.permille(100));
-            Arc::new(BranchSpec { retry, one_phase, digest, ..spec })
+            let spec = called(spec, |callee| (callee.retry, callee.one_phase) = (retry, one_phase));
+            Arc::new(match digest {
+                Some(digest) => spec.with_digest(digest),
+                None => spec,
+            })
         };
         (0..count).map(|number| new(number, self)).collect()
     }
@@ -302,7 +313,7 @@ impl World {
         }
         let many: Vec<_> = (0..9).map(|n| Arc::new(branch(&format!("m{n}"), 0, None, 500))).collect();
         let large = Arc::new(branch("large", 0, Some(&[b'x'; 65]), 500));
-        let other = Arc::new(BranchSpec { digest: Some(Box::new([77; 32])), ..branch("b0", 2, Some(b"other"), 500) });
+        let other = Arc::new(branch("b0", 2, Some(b"other"), 500).with_digest([77; 32]));
         let unknown = gid(&format!("x{}", self.asked.len()));
         let known = self.clients[self.choices.below(self.clients.len() as u64) as usize].gid.clone();
         let name = if self.store.kept.contains_key(&known) { known } else { unknown.clone() };
@@ -319,9 +330,14 @@ impl World {
             20..22 => (name, Request::Retry),
             26..34 => {
                 let outcome = self.choices.pick(&[Outcome::Committed, Outcome::Aborted]);
-                let id = branch_id(&format!("b{}", self.choices.below(5)));
                 let said = Resolution::new(outcome, None, Some("ops")).expect("short enough");
-                (name, Request::Resolve(id, said))
+                // In one phase a person's word may be the decision; few are open at a time.
+                let mut kept = self.store.kept.iter();
+                let one_phase = kept.find(|(_, kept)| kept.txn.one_phase() && kept.txn.phase == Phase::Preparing);
+                match one_phase.map(|(gid, _)| gid.clone()).filter(|_| self.choices.permille(500)) {
+                    Some(gid) => (gid, Request::Resolve(branch_id("b0"), said)),
+                    None => (name, Request::Resolve(branch_id(&format!("b{}", self.choices.below(5))), said)),
+                }
             }
             22..26 => {
                 let after = self.choices.pick(&[0, 1, 3, 6, 1_000]);

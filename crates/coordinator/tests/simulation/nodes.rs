@@ -295,7 +295,7 @@ impl World {
         self.messages += 1;
         let number = self.messages;
         self.nodes[place.node].calls.insert(number, call.id.clone());
-        let timeout = u64::from(call.spec.call_timeout_ms);
+        let timeout = u64::from(call.spec.callee.call_timeout_ms);
         let call = Rc::new(call);
         for _ in 0..1 + u64::from(self.repeats(&call)) {
             if let Some(ms) = self.hop()

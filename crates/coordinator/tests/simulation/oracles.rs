@@ -168,7 +168,7 @@ impl World {
             Some((_, branch)) if branch.resolution.is_some() && self.store.lives(place.serial) => {
                 Some("call of a resolved branch")
             }
-            Some((_, branch)) if branch.spec != call.spec || branch.spec.participant != id.participant => {
+            Some((_, branch)) if branch.spec != call.spec || branch.spec.callee.participant != id.participant => {
                 Some("another branch is called")
             }
             Some((txn, _)) if call.deadline_ms != txn.deadline_at.0.saturating_sub(time.0) => Some("another deadline"),
@@ -270,10 +270,10 @@ impl World {
                 let called = node.calls.values().any(|c| c.gid == gid && c.branch == index);
                 let heard =
                     node.watch.ended_calls.iter().any(|(g, i, op)| *g == gid && *i == index && is_wanted(txn, *op));
-                let classic = branch.spec.dialect == Dialect::Classic && loaded && txn.phase == Phase::Aborting;
+                let classic = branch.spec.callee.dialect == Dialect::Classic && loaded && txn.phase == Phase::Aborting;
                 let expired = txn.phase == Phase::Preparing && txn.deadline_at <= time;
                 if needs(txn, index) && !called && !heard && !classic && !expired {
-                    node.watch.in_line.insert((branch.spec.participant.clone(), gid.clone(), index));
+                    node.watch.in_line.insert((branch.spec.callee.participant.clone(), gid.clone(), index));
                 }
             }
         }

@@ -73,7 +73,7 @@ impl World {
     /// Calls of the classic dialect are made once, over a connection that ends with the call: none comes twice, or after
     /// its time is up, or from a process that has lost its session (with one machine there is no such process).
     pub(crate) fn prompt(&self, call: &Call) -> bool {
-        call.spec.dialect == Dialect::Classic && !self.scenario.flaws.classic_repeats
+        call.spec.callee.dialect == Dialect::Classic && !self.scenario.flaws.classic_repeats
     }
 
     pub(crate) fn repeats(&mut self, call: &Call) -> bool {
@@ -106,14 +106,18 @@ impl World {
         let part =
             self.participants.parts.entry((gid.clone(), branch.clone())).or_insert(Part { hold: Hold::Free, fence: 0 });
         let before = part.hold;
-        if call.fence < part.fence && call.spec.dialect == Dialect::V1 && !flaws.no_fence {
+        if call.fence < part.fence && call.spec.callee.dialect == Dialect::V1 && !flaws.no_fence {
             self.count("replies: stale fence");
             return Some(Reply::unknown(Failure::Status(412)));
         }
         part.fence = part.fence.max(call.fence);
         let (hold, reply) = self.decide(call, before)?;
         self.participants.set(gid, branch, hold);
-        if hold == Hold::Prepared && before != Hold::Prepared && call.spec.dialect == Dialect::V1 && !flaws.no_inquiry {
+        if hold == Hold::Prepared
+            && before != Hold::Prepared
+            && call.spec.callee.dialect == Dialect::V1
+            && !flaws.no_inquiry
+        {
             let ms = 2_500 + self.choices.below(1_000);
             self.after(ms, Event::Doubt(gid.clone(), branch.clone()));
         }
@@ -148,7 +152,7 @@ impl World {
     fn decide(&mut self, call: &Call, hold: Hold) -> Option<(Hold, Reply)> {
         let id = &call.id;
         let flaws = self.scenario.flaws;
-        let classic = call.spec.dialect == Dialect::Classic;
+        let classic = call.spec.callee.dialect == Dialect::Classic;
         let payload = call.spec.payload.as_deref().unwrap_or_default();
         let undone = if classic || flaws.no_tombstone { Hold::Free } else { Hold::RolledBack };
         let no = || Reply::Refused(Some("no".into()));

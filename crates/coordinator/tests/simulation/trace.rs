@@ -20,7 +20,7 @@ pub(crate) fn brief_input(input: &Input) -> String {
 
 fn brief_request(request: &Request) -> String {
     let names = |specs: &[std::sync::Arc<unanim_engine::BranchSpec>]| {
-        specs.iter().map(|s| format!("{}@{}", s.id, s.participant)).collect::<Vec<_>>().join(" ")
+        specs.iter().map(|s| format!("{}@{}", s.id, s.callee.participant)).collect::<Vec<_>>().join(" ")
     };
     match request {
         Request::Begin(b) => {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use unanim_engine::{
-    Body, BranchId, BranchIndex, BranchSpec, CallState, Decision, Dialect, Durability, Effect, Event, Failure, Gid,
-    HistoryEvent, Limits, Mode, Op, Outcome, Participant, Phase, Reason, ReasonCode, Recorded, Rejection, Reply,
+    Body, BranchId, BranchIndex, BranchSpec, CallState, Callee, Decision, Dialect, Durability, Effect, Event, Failure,
+    Gid, HistoryEvent, Limits, Mode, Op, Outcome, Participant, Phase, Reason, ReasonCode, Recorded, Rejection, Reply,
     Resolution, RetryPolicy, Target, Timestamp, Transaction, step,
 };
 
@@ -73,19 +73,25 @@ pub(crate) fn no() -> Reply {
 }
 
 pub(crate) fn spec(id: &str) -> BranchSpec {
-    BranchSpec {
-        id: BranchId::new(id).expect("a name"),
-        participant: Participant::new("http://127.0.0.1:5001").expect("a name"),
-        target: Target::One("http://127.0.0.1:5001/orders".into()),
-        dialect: Dialect::V1,
-        headers: Box::default(),
-        payload: None,
-        call_timeout_ms: CALL_TIMEOUT_MS as u32,
-        retry: None,
-        refused_statuses: Box::new([409, 422]),
-        one_phase: false,
-        digest: None,
-    }
+    BranchSpec::new(
+        BranchId::new(id).expect("a name"),
+        Callee {
+            participant: Participant::new("http://127.0.0.1:5001").expect("a name"),
+            target: Target::One("http://127.0.0.1:5001/orders".into()),
+            dialect: Dialect::V1,
+            call_timeout_ms: CALL_TIMEOUT_MS as u32,
+            retry: None,
+            refused_statuses: Box::new([409, 422]),
+            one_phase: false,
+        },
+        None,
+    )
+}
+
+/// The same, called in another way.
+pub(crate) fn called(mut spec: BranchSpec, change: impl FnOnce(&mut Callee)) -> BranchSpec {
+    change(Arc::make_mut(&mut spec.callee));
+    spec
 }
 
 pub(crate) fn body(specs: impl IntoIterator<Item = BranchSpec>) -> Body {

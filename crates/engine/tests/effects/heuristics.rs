@@ -1,9 +1,9 @@
 //! A participant that finished on its own: recorded, and forced, since nobody would say it again.
-use crate::driven::{Driven, call, committed, forced, lazy, no, only, refused, spec, timeout};
+use crate::driven::{Driven, call, called, committed, forced, lazy, no, only, refused, spec, timeout};
 use unanim_engine::Heuristic::{Commit as Committed, Mixed, Rollback as RolledBack};
 use unanim_engine::Op::{Commit, Rollback};
 use unanim_engine::Recorded::{Acknowledged, Finished, Heuristic, Voted};
-use unanim_engine::{BranchSpec, Phase, Reply, Vote};
+use unanim_engine::{Phase, Reply, Vote};
 
 #[test]
 fn before_the_decision_it_is_a_refusal() {
@@ -59,7 +59,7 @@ fn several_taken_together_are_mixed_unless_they_agree() {
 #[test]
 fn in_one_phase_the_only_branch_has_decided() {
     let begin = || {
-        let mut txn = Driven::with([BranchSpec { one_phase: true, ..spec("a") }]);
+        let mut txn = Driven::with([called(spec("a"), |callee| callee.one_phase = true)]);
         txn.commit();
         txn
     };

@@ -1,5 +1,5 @@
 //! Branches join while a transaction is active: all that are named in one event, or none.
-use crate::driven::{DEADLINE_MS, Driven, LIMITS, aborted, body, call, forced, only, spec};
+use crate::driven::{DEADLINE_MS, Driven, LIMITS, aborted, body, call, called, forced, only, spec};
 use std::sync::Arc;
 use unanim_engine::Op::Prepare;
 use unanim_engine::Recorded::{BranchAdded, Finished};
@@ -14,7 +14,9 @@ fn added(spec: BranchSpec) -> unanim_engine::Recorded {
 }
 
 fn with_payload(id: &str, bytes: usize) -> BranchSpec {
-    BranchSpec { payload: Some(vec![b'x'; bytes].into()), ..spec(id) }
+    let mut spec = spec(id);
+    spec.payload = Some(vec![b'x'; bytes].into());
+    spec
 }
 
 #[test]
@@ -43,7 +45,7 @@ fn the_same_branch_again_is_the_same_branch() {
 #[test]
 fn another_branch_of_the_same_name_conflicts_and_none_joins() {
     let mut txn = Driven::begin(["a"]);
-    let other = |id| BranchSpec { dialect: Dialect::Classic, ..spec(id) };
+    let other = |id| called(spec(id), |callee| callee.dialect = Dialect::Classic);
     assert_eq!(txn.join([spec("b"), other("a")]), Err(Rejection::BranchConflict(id("a"))));
     assert_eq!(txn.join([spec("b"), other("b")]), Err(Rejection::BranchConflict(id("b"))));
     assert_eq!(txn.txn.branches.len(), 1);
@@ -53,8 +55,7 @@ fn another_branch_of_the_same_name_conflicts_and_none_joins() {
 
 #[test]
 fn where_both_have_digests_these_alone_tell_whether_two_are_the_same() {
-    let with =
-        |digest, timeout| BranchSpec { digest: Some(Box::new([digest; 32])), call_timeout_ms: timeout, ..spec("a") };
+    let with = |digest, timeout| called(spec("a"), |callee| callee.call_timeout_ms = timeout).with_digest([digest; 32]);
     let mut txn = Driven::with([with(1, 10)]);
     assert_eq!(txn.join([with(1, 20)]), Ok(only([])), "a default may have changed since");
     assert_eq!(txn.join([with(2, 10)]), Err(Rejection::BranchConflict(id("a"))));
@@ -62,11 +63,11 @@ fn where_both_have_digests_these_alone_tell_whether_two_are_the_same() {
 
 #[test]
 fn a_digest_that_only_one_has_tells_nothing() {
-    let (plain, named) = (spec("a"), BranchSpec { digest: Some(Box::new([1; 32])), ..spec("a") });
+    let (plain, named) = (spec("a"), spec("a").with_digest([1; 32]));
     for (first, again) in [(&plain, &named), (&named, &plain)] {
         let mut txn = Driven::with([first.clone()]);
         assert_eq!(txn.join([again.clone()]), Ok(only([])));
-        let other = BranchSpec { call_timeout_ms: again.call_timeout_ms + 1, ..again.clone() };
+        let other = called(again.clone(), |callee| callee.call_timeout_ms += 1);
         assert_eq!(txn.join([other]), Err(Rejection::BranchConflict(id("a"))));
     }
 }

@@ -1,14 +1,14 @@
 //! After a crash: every call that the history does not exclude counts as made, and what is open goes on.
 use crate::driven::{
-    CALL_TIMEOUT_MS, DEADLINE_MS, Driven, aborted, call, committed, forced, late, lazy, no, only, refused, spec,
-    timeout,
+    CALL_TIMEOUT_MS, DEADLINE_MS, Driven, aborted, call, called, committed, forced, late, lazy, no, only, refused,
+    spec, timeout,
 };
 use unanim_engine::Op::{Commit, Prepare, Rollback};
 use unanim_engine::Recorded::{Acknowledged, Finished, Voted};
 use unanim_engine::{BranchSpec, BranchState, Dialect, Phase, ReasonCode, Reply, Vote};
 
 fn classic(id: &str) -> BranchSpec {
-    BranchSpec { dialect: Dialect::Classic, ..spec(id) }
+    called(spec(id), |callee| callee.dialect = Dialect::Classic)
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! A single branch may vote and commit in one call: its answer is the decision.
 use crate::driven::{
-    DEADLINE_MS, Driven, aborted, call, committed, forced, lazy, no, only, preparing, refused, spec, timeout,
+    DEADLINE_MS, Driven, aborted, call, called, committed, forced, lazy, no, only, preparing, refused, spec, timeout,
 };
 use unanim_engine::Op::{Commit, CommitOnePhase, Prepare};
 use unanim_engine::Recorded::{Acknowledged, Finished, Voted};
 use unanim_engine::{BranchSpec, Decision, Event, Phase, ReasonCode, Recorded, Rejection, Reply, Vote};
 
 fn alone(id: &str) -> BranchSpec {
-    BranchSpec { one_phase: true, ..spec(id) }
+    called(spec(id), |callee| callee.one_phase = true)
 }
 
 fn asked() -> Driven {

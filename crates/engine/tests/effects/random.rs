@@ -1,5 +1,5 @@
 //! Random events, in any order and at any time: everything that [`Driven`] holds a step against, and that all ends.
-use crate::driven::{BEGIN, Driven, spec, timeout};
+use crate::driven::{BEGIN, Driven, called, spec, timeout};
 use proptest::prelude::*;
 use unanim_engine::{
     BranchId, BranchSpec, Decision, Dialect, Event, Failure, Heuristic, Op, Outcome, Phase, Reply, Resolution,
@@ -64,12 +64,11 @@ fn branch() -> impl Strategy<Value = (bool, bool, Option<u32>)> {
 }
 
 fn branch_spec(number: usize, (classic, one_phase, first_ms): (bool, bool, Option<u32>)) -> BranchSpec {
-    BranchSpec {
-        dialect: if classic { Dialect::Classic } else { Dialect::V1 },
-        retry: first_ms.map(|first_ms| Box::new(RetryOverride { first_ms: Some(first_ms), max_ms: None })),
-        one_phase,
-        ..spec(&format!("b{number}"))
-    }
+    called(spec(&format!("b{number}")), |callee| {
+        callee.dialect = if classic { Dialect::Classic } else { Dialect::V1 };
+        callee.retry = first_ms.map(|first_ms| Box::new(RetryOverride { first_ms: Some(first_ms), max_ms: None }));
+        callee.one_phase = one_phase;
+    })
 }
 
 fn apply(txn: &mut Driven, act: Act, steps: &mut usize) {
@@ -88,7 +87,7 @@ fn apply(txn: &mut Driven, act: Act, steps: &mut usize) {
         Act::Rollback => Event::Requested(Decision::Rollback, None),
         Act::Join(name, other) => {
             let dialect = if other { Dialect::Classic } else { Dialect::V1 };
-            Event::Joined(vec![BranchSpec { dialect, ..spec(&format!("b{name}")) }.into()])
+            Event::Joined(vec![called(spec(&format!("b{name}")), |callee| callee.dialect = dialect).into()])
         }
         Act::Woke => Event::Woke,
         Act::Retried => Event::Retried,

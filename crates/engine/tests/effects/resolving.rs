@@ -1,10 +1,10 @@
 //! A person says how a branch ended.
-use crate::driven::{Driven, call, committed, forced, lazy, no, only, spec, timeout};
+use crate::driven::{Driven, call, called, committed, forced, lazy, no, only, spec, timeout};
 use unanim_engine::Op::{Commit, Rollback};
 use unanim_engine::Recorded::{Acknowledged, Finished, Resolved};
 use unanim_engine::{
-    BranchId, BranchSpec, BranchState, CallState, Heuristic, Outcome, Phase, Reason, ReasonCode, Recorded, Rejection,
-    Reply, Resolution, Vote,
+    BranchId, BranchState, CallState, Heuristic, Outcome, Phase, Reason, ReasonCode, Recorded, Rejection, Reply,
+    Resolution, Vote,
 };
 
 const COMMITTED: Outcome = Outcome::Committed;
@@ -20,7 +20,7 @@ fn ended(id: &str, outcome: Outcome) -> Rejection {
 
 /// In one phase, asked and never heard of.
 fn alone() -> Driven {
-    let mut txn = Driven::with([BranchSpec { one_phase: true, ..spec("a") }]);
+    let mut txn = Driven::with([called(spec("a"), |callee| callee.one_phase = true)]);
     txn.commit();
     txn.reply(0, timeout());
     txn

@@ -1,8 +1,8 @@
 //! Asking again: backoff, `Retry-After`, and messages that come late, twice or unasked.
-use crate::driven::{BEGIN, DEADLINE_MS, Driven, call, late, lazy, no, only, spec, timeout};
+use crate::driven::{BEGIN, DEADLINE_MS, Driven, call, called, late, lazy, no, only, spec, timeout};
 use unanim_engine::Op::{Commit, CommitOnePhase, Prepare, Rollback};
 use unanim_engine::Recorded::{Acknowledged, Finished, Voted};
-use unanim_engine::{BranchSpec, CallState, Failure, Reply, ReplyCode, RetryOverride, Vote};
+use unanim_engine::{CallState, Failure, Reply, ReplyCode, RetryOverride, Vote};
 
 fn unavailable(retry_after_ms: u64) -> Reply {
     Reply::Unknown { failure: Failure::Status(503), retry_after_ms }
@@ -36,7 +36,7 @@ fn unknown_is_not_refused_and_is_asked_again_later_each_time() {
 #[test]
 fn a_branch_may_have_a_policy_of_its_own() {
     let retry = Some(Box::new(RetryOverride { first_ms: Some(4), max_ms: Some(4) }));
-    let mut txn = Driven::with([BranchSpec { retry, ..spec("a") }, spec("b")]);
+    let mut txn = Driven::with([called(spec("a"), |callee| callee.retry = retry), spec("b")]);
     txn.commit();
     txn.reply(1, timeout());
     for attempt in 2..10 {
@@ -51,7 +51,7 @@ fn a_branch_may_have_a_policy_of_its_own() {
 fn what_a_branch_leaves_out_of_its_policy_is_the_transactions() {
     let retry = Some(Box::new(RetryOverride { first_ms: None, max_ms: Some(150) }));
     let mut txn = Driven::begin([]);
-    txn.join([BranchSpec { retry, ..spec("a") }]).expect("it joins");
+    txn.join([called(spec("a"), |callee| callee.retry = retry)]).expect("it joins");
     txn.commit();
     for whole in [100, 150, 150] {
         txn.reply(0, timeout());
@@ -64,7 +64,7 @@ fn what_a_branch_leaves_out_of_its_policy_is_the_transactions() {
 #[test]
 fn a_policy_of_nothing_waits_a_millisecond_all_the_same() {
     let retry = Some(Box::new(RetryOverride { first_ms: Some(0), max_ms: Some(0) }));
-    let mut txn = Driven::with([BranchSpec { retry, ..spec("a") }]);
+    let mut txn = Driven::with([called(spec("a"), |callee| callee.retry = retry)]);
     txn.commit();
     txn.reply(0, timeout());
     assert_eq!(wait(&txn, 0), 1);
@@ -221,7 +221,7 @@ fn wants_says_which_calls_are_still_of_use() {
     let mut txn = Driven::preparing(["a"]);
     txn.reply(0, no());
     assert_eq!(of(&txn), [false, false, true, false]);
-    let mut txn = Driven::with([BranchSpec { one_phase: true, ..spec("a") }]);
+    let mut txn = Driven::with([called(spec("a"), |callee| callee.one_phase = true)]);
     txn.commit();
     assert_eq!(of(&txn), [false, false, false, true]);
 }

@@ -5,8 +5,8 @@ use crate::participant::{Participant, Said};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use unanim_engine::{
-    Body, BranchId, BranchIndex, BranchSpec, CallState, Decision, Dialect, Durability, Effect, Event, Failure, Gid,
-    HistoryEvent, Limits, Mode, Op, Outcome, Phase, Recorded, Reply, Resolution, RetryPolicy, Target, Timestamp,
+    Body, BranchId, BranchIndex, BranchSpec, CallState, Callee, Decision, Dialect, Durability, Effect, Event, Failure,
+    Gid, HistoryEvent, Limits, Mode, Op, Outcome, Phase, Recorded, Reply, Resolution, RetryPolicy, Target, Timestamp,
     Transaction, Vote, step,
 };
 
@@ -95,18 +95,20 @@ pub(crate) struct World {
 }
 
 fn body(branches: u32, one_phase: bool) -> Body {
-    let spec = |i: u32| BranchSpec {
-        id: BranchId::new(&format!("b{i}")).expect("a name"),
-        participant: unanim_engine::Participant::new("p").expect("a name"),
-        target: Target::One("".into()),
-        dialect: Dialect::V1,
-        headers: Box::default(),
-        payload: None,
-        call_timeout_ms: 1,
-        retry: None,
-        refused_statuses: Box::default(),
-        one_phase,
-        digest: None,
+    let spec = |i: u32| {
+        BranchSpec::new(
+            BranchId::new(&format!("b{i}")).expect("a name"),
+            Callee {
+                participant: unanim_engine::Participant::new("p").expect("a name"),
+                target: Target::One("".into()),
+                dialect: Dialect::V1,
+                call_timeout_ms: 1,
+                retry: None,
+                refused_statuses: Box::default(),
+                one_phase,
+            },
+            None,
+        )
     };
     Body {
         gid: Gid::new("g").expect("a name"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use unanim_coordinator::{Call, CallId};
-use unanim_engine::{BranchId, BranchSpec, Dialect, Failure, Gid, Mode, Op, Participant, Reply, Target};
+use unanim_engine::{BranchId, BranchSpec, Callee, Dialect, Failure, Gid, Mode, Op, Participant, Reply, Target};
 
 /// How a participant behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,19 +135,19 @@ impl<T: Transport> Desk<T> {
 
 fn call(target: Target, attempt: u32, timeout_ms: u32) -> Call {
     let participant = Participant::new("test://participant:1").expect("a name");
-    let spec = BranchSpec {
-        id: BranchId::new("stock").expect("a branch id"),
-        participant: participant.clone(),
-        target,
-        dialect: Dialect::V1,
-        headers: Box::default(),
-        payload: Some((&b"{\"account\":\"widgets\",\"amount\":-2}"[..]).into()),
-        call_timeout_ms: timeout_ms,
-        retry: None,
-        refused_statuses: [409, 422].into(),
-        one_phase: false,
-        digest: None,
-    };
+    let spec = BranchSpec::new(
+        BranchId::new("stock").expect("a branch id"),
+        Callee {
+            participant: participant.clone(),
+            target,
+            dialect: Dialect::V1,
+            call_timeout_ms: timeout_ms,
+            retry: None,
+            refused_statuses: [409, 422].into(),
+            one_phase: false,
+        },
+        Some((&b"{\"account\":\"widgets\",\"amount\":-2}"[..]).into()),
+    );
     let gid = Gid::new("order-17").expect("a gid");
     let id = CallId { gid, branch: 0, op: Op::Prepare, attempt, participant };
     Call { id, spec: Arc::new(spec), mode: Mode::TwoPhase, fence: 1, deadline_ms: 60_000 }

@@ -8,7 +8,9 @@ use tokio::task::LocalSet;
 use unanim_coordinator::{
     Answer, Batch, BatchLimits, Begin, Call, CallId, Record, Request, Settings, Standing, Stored, View, Wait,
 };
-use unanim_engine::{BranchId, BranchSpec, Dialect, Gid, Mode, Op, Participant, Reply, RetryPolicy, Target, Timestamp};
+use unanim_engine::{
+    BranchId, BranchSpec, Callee, Dialect, Gid, Mode, Op, Participant, Reply, RetryPolicy, Target, Timestamp,
+};
 use unanim_node::ports::{
     Ended, EndedCursor, Excerpt, Identity, LoadCursor, Purged, ReadError, Replies, Room, SaveError, Slice, Store,
     StoreFigures, Transport,
@@ -160,19 +162,19 @@ pub(crate) fn gid(name: &str) -> Gid {
 }
 
 pub(crate) fn begin(start: bool, wait: Option<Wait>) -> Request {
-    let spec = BranchSpec {
-        id: BranchId::new("a").expect("a name"),
-        participant: Participant::new("http://p:1").expect("a name"),
-        target: Target::One("http://p:1/tx".into()),
-        dialect: Dialect::V1,
-        headers: Box::default(),
-        payload: None,
-        call_timeout_ms: 10_000,
-        retry: None,
-        refused_statuses: Box::default(),
-        one_phase: false,
-        digest: None,
-    };
+    let spec = BranchSpec::new(
+        BranchId::new("a").expect("a name"),
+        Callee {
+            participant: Participant::new("http://p:1").expect("a name"),
+            target: Target::One("http://p:1/tx".into()),
+            dialect: Dialect::V1,
+            call_timeout_ms: 10_000,
+            retry: None,
+            refused_statuses: Box::default(),
+            one_phase: false,
+        },
+        None,
+    );
     Request::Begin(Box::new(Begin {
         mode: Mode::TwoPhase,
         digest: [1; 32],

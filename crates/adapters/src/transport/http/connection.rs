@@ -136,14 +136,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             Ok(body) => body,
             Err(failure) => {
                 self.open = false;
-                if !status_decides(spec.dialect, op, status) {
+                if !status_decides(spec.callee.dialect, op, status) {
                     return Exchanged::Reply(Reply::unknown(failure));
                 }
                 Bytes::new()
             }
         };
         let answer = Answer { status, headers: &head.headers, body: &body };
-        Exchanged::Reply(classify(spec.dialect, op, answer, &spec.refused_statuses, SystemTime::now))
+        Exchanged::Reply(classify(spec.callee.dialect, op, answer, &spec.callee.refused_statuses, SystemTime::now))
     }
 
     /// Sends a request and waits for the head of its answer.

@@ -104,9 +104,9 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     fn call(&self, call: Call, replies: &Replies) {
         figures::bump(&self.0.figures.calls);
-        let spot = call.spec.target.url(call.id.op).and_then(|url| self.0.spot(url));
+        let spot = call.spec.callee.target.url(call.id.op).and_then(|url| self.0.spot(url));
         let Some(spot) = spot else { return self.fail(call.id, replies, Failure::Connect) };
-        let deadline = Instant::now() + Duration::from_millis(call.spec.call_timeout_ms.into());
+        let deadline = Instant::now() + Duration::from_millis(call.spec.callee.call_timeout_ms.into());
         match self.0.place(Job::new(call, replies.clone(), spot, deadline)) {
             Placed::Seated => {}
             Placed::Connect(counted, job) => drop(spawn_local(connection::run(self.0.clone(), counted, job))),

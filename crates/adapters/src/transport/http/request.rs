@@ -6,10 +6,11 @@ use http::{Method, Request, Uri};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::ops::Range;
+use std::sync::Arc;
 use unanim_api::inquiry::Signer;
 use unanim_api::names::{mode_name, op_name};
 use unanim_coordinator::{Call, CallId};
-use unanim_engine::{Dialect, Op};
+use unanim_engine::{BranchSpec, Dialect, Header, Op};
 use uuid::Uuid;
 
 /// Everything but the unreserved characters of RFC 3986.
@@ -105,17 +106,17 @@ impl Renderer {
         let fence = span(&mut room, |room| decimal(room, call.fence));
         let deadline = span(&mut room, |room| decimal(room, call.deadline_ms));
         let inquiry = span(&mut room, |room| self.inquiry(room, call));
-        let path = span(&mut room, |room| match spec.dialect {
+        let path = span(&mut room, |room| match spec.callee.dialect {
             Dialect::V1 => {}
             Dialect::Classic => classic_path(room, spot, id),
         });
         let room = room.freeze();
         let value = |span: Range<usize>| HeaderValue::from_maybe_shared(room.slice(span)).ok();
-        let uri = match spec.dialect {
+        let uri = match spec.callee.dialect {
             Dialect::V1 => spot.uri.clone(),
             Dialect::Classic => Uri::from_maybe_shared(room.slice(path)).ok()?,
         };
-        let mut headers = HeaderMap::with_capacity(HEADERS + spec.headers.len());
+        let mut headers = HeaderMap::with_capacity(HEADERS + spec.headers().len());
         headers.insert(HOST, spot.origin.host_header.clone());
         headers.insert(&GID, value(gid)?);
         headers.insert(&BRANCH, value(branch)?);
@@ -125,10 +126,14 @@ impl Renderer {
         headers.insert(&FENCE, value(fence)?);
         headers.insert(&DEADLINE, value(deadline)?);
         headers.insert(&INQUIRY, value(inquiry)?);
-        let body = match (&spec.payload, spec.dialect) {
+        let body = match (spec.payload.as_deref(), spec.callee.dialect) {
             (Some(payload), Dialect::V1) if !payload.is_empty() => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                Full::new(sent(payload))
+                Full::new(if payload.len() <= COPIED_MAX {
+                    Bytes::copy_from_slice(payload)
+                } else {
+                    Bytes::from_owner(PayloadOf(call.spec.clone()))
+                })
             }
             // hyper says nothing about a body that is not there, and some servers want to hear it of a POST.
             (Some(_), Dialect::V1 | Dialect::Classic) | (None, _) => {
@@ -136,7 +141,7 @@ impl Renderer {
                 Full::default()
             }
         };
-        add_own(&mut headers, &spec.headers);
+        add_own(&mut headers, spec.headers());
         let mut request = Request::new(body);
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (Method::POST, uri, headers);
         Some(request)
@@ -160,13 +165,17 @@ impl Renderer {
     }
 }
 
-/// A small payload is copied: a clone would leave a reference count beside it for as long as its transaction is open.
-fn sent(payload: &Bytes) -> Bytes {
-    if payload.len() <= COPIED_MAX { Bytes::copy_from_slice(payload) } else { payload.clone() }
+/// Keeps a branch's payload for as long as it is being sent.
+struct PayloadOf(Arc<BranchSpec>);
+
+impl AsRef<[u8]> for PayloadOf {
+    fn as_ref(&self) -> &[u8] {
+        self.0.payload.as_deref().unwrap_or_default()
+    }
 }
 
 /// The branch's own headers. The front doors have refused what may not be there; what came by another way is left out.
-fn add_own(headers: &mut HeaderMap, own: &[(Box<str>, Box<str>)]) {
+fn add_own(headers: &mut HeaderMap, own: &[Header]) {
     for (name, value) in own {
         match header(name, value) {
             Ok((CONTENT_TYPE, value)) => {

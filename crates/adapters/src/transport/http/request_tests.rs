@@ -6,7 +6,7 @@ use super::*;
 use http_body_util::BodyExt;
 use std::rc::Rc;
 use std::sync::Arc;
-use unanim_engine::{BranchId, BranchSpec, Gid, Mode, Participant, Target};
+use unanim_engine::{BranchId, BranchSpec, Callee, Gid, Mode, Participant, Target};
 
 const SECRET: [u8; 32] = [7; 32];
 
@@ -29,19 +29,20 @@ fn call(
     headers: &[(&str, &str)],
 ) -> Call {
     let participant = Participant::new("http://stock:5001").expect("a name");
-    let spec = BranchSpec {
-        id: BranchId::new("stock/1").expect("a name"),
-        participant: participant.clone(),
-        target: Target::One(url.into()),
-        dialect,
-        headers: headers.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
-        payload: payload.map(|text| Bytes::from_static(text.as_bytes())),
-        call_timeout_ms: 1_000,
-        retry: None,
-        refused_statuses: [].into(),
-        one_phase: false,
-        digest: None,
-    };
+    let spec = BranchSpec::new(
+        BranchId::new("stock/1").expect("a name"),
+        Callee {
+            participant: participant.clone(),
+            target: Target::One(url.into()),
+            dialect,
+            call_timeout_ms: 1_000,
+            retry: None,
+            refused_statuses: [].into(),
+            one_phase: false,
+        },
+        payload.map(|text| text.as_bytes().into()),
+    )
+    .with_headers(headers.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect());
     let id = CallId { gid: Gid::new(gid).expect("a name"), branch: 0, op, attempt: 3, participant };
     Call { id, spec: Arc::new(spec), mode: Mode::TwoPhase, fence: 1_795_262_400_000, deadline_ms: 59_990 }
 }

@@ -8,8 +8,8 @@ use std::future::Future;
 use std::sync::Arc;
 use unanim_coordinator::{Batch, Record, Standing, Stored};
 use unanim_engine::{
-    Body, BranchId, BranchSpec, Dialect, Gid, Heuristic, HistoryEvent, Mode, Outcome, Participant, Phase, Recorded,
-    RetryPolicy, Target, Timestamp,
+    Body, BranchId, BranchSpec, Callee, Dialect, Gid, Heuristic, HistoryEvent, Mode, Outcome, Participant, Phase,
+    Recorded, RetryPolicy, Target, Timestamp,
 };
 
 /// Opens the stores that the suite tries.
@@ -48,19 +48,19 @@ pub async fn suite(mut opens: impl Opens) {
 /// A transaction's body as a lane writes it.
 pub fn body(gid: &str, payload: &[u8]) -> Body {
     let branch = |id: &str| {
-        Arc::new(BranchSpec {
-            id: BranchId::new(id).expect("a branch id"),
-            participant: Participant::new("http://127.0.0.1:5001").expect("a participant"),
-            target: Target::One("http://127.0.0.1:5001/accounts".into()),
-            dialect: Dialect::V1,
-            headers: Box::default(),
-            payload: Some(payload.to_vec().into()),
-            call_timeout_ms: 10_000,
-            retry: None,
-            refused_statuses: [409, 422].into(),
-            one_phase: false,
-            digest: None,
-        })
+        Arc::new(BranchSpec::new(
+            BranchId::new(id).expect("a branch id"),
+            Callee {
+                participant: Participant::new("http://127.0.0.1:5001").expect("a participant"),
+                target: Target::One("http://127.0.0.1:5001/accounts".into()),
+                dialect: Dialect::V1,
+                call_timeout_ms: 10_000,
+                retry: None,
+                refused_statuses: [409, 422].into(),
+                one_phase: false,
+            },
+            Some(payload.to_vec().into()),
+        ))
     };
     Body {
         gid: Gid::new(gid).expect("a gid"),
