@@ -15,6 +15,8 @@ import urllib.error
 import urllib.request
 
 START_TIMEOUT = 20.0
+# Of each measured run.
+SLICES = 4
 
 # A proxy in the caller's environment has no business between processes of one machine.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -90,10 +92,10 @@ class Server:
             return False
 
 
-def bench(options, server, door, clients, seconds):
+def bench(options, server, door, clients, seconds, warmup):
     """One run of the closed loop; what `unanim bench --json` says. Errors in it are fatal."""
-    command = [options.unanim, "bench", "--url", server.url, "--door", door, "--clients", clients, "--seconds", seconds,
-               "--warmup", options.warmup, "--pid", server.child.pid, "--json"]
+    command = [options.unanim, "bench", "--url", server.url, "--door", door, "--clients", clients, "--seconds", f"{seconds:g}",
+               "--warmup", f"{warmup:g}", "--pid", server.child.pid, "--json"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"the run against {server.name} failed:\n{done.stdout}{done.stderr}")
@@ -101,16 +103,28 @@ def bench(options, server, door, clients, seconds):
 
 
 def pairs(options, servers, door, clients, seconds, count, between=lambda: None):
-    """Runs against the two servers, taking turns in who is first; a pair has the order of `servers`."""
+    """Runs against the two servers; a pair has the order of `servers`. The speed of a machine changes within seconds, so
+    each run is cut into slices, and the two take turns in who is first."""
     measured = []
     for number in range(count):
         between()
-        runs = {}
-        for name in list(servers) if number % 2 == 0 else reversed(list(servers)):
-            runs[name] = bench(options, servers[name], door, clients, seconds)
-        measured.append(tuple(runs[name] for name in servers))
+        runs = {name: [] for name in servers}
+        for turn in range(number, number + SLICES):
+            for name in list(servers) if turn % 2 == 0 else reversed(list(servers)):
+                runs[name].append(bench(options, servers[name], door, clients, seconds / SLICES, options.warmup / SLICES))
+        measured.append(tuple(whole(runs[name]) for name in servers))
         print(f"{door}, {clients} clients: pair {number + 1} of {count} done", file=sys.stderr)
     return measured
+
+
+def whole(slices):
+    """What the slices of one run say together; of a percentile, the median."""
+    transactions = sum(run["transactions"] for run in slices)
+    return {
+        "throughput": transactions / sum(run["seconds"] for run in slices),
+        "cpu_us_per_transaction": sum(run["cpu_us_per_transaction"] * run["transactions"] for run in slices) / transactions,
+        **{name: statistics.median(run[name] for run in slices) for name in ("p50_us", "p99_us")},
+    }
 
 
 def spread(values):

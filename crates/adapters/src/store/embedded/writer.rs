@@ -4,7 +4,8 @@ use super::plant::{Bug, Plant};
 use super::schema::standing_number;
 use super::start::PAGE_BYTES;
 use super::{purge, room};
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,15 +21,52 @@ const CHECKPOINT_FRAMES_MIN: u64 = 50;
 /// Open transactions whose place need not be looked up; a look-up takes some microseconds.
 const KNOWN_MAX: usize = 65_536;
 
-const BEGIN: &str = "INSERT INTO transactions (gid, change, body) VALUES (?1, ?2, ?3)";
 const PLACE_OF: &str = "SELECT id, (SELECT standing FROM open WHERE open.id = transactions.id) FROM transactions
     WHERE gid = ?1";
-const APPEND: &str = "INSERT INTO changes (id, seq, change) VALUES (?1, ?2, ?3)";
-const OPEN: &str = "INSERT INTO open (id, standing) VALUES (?1, ?2)";
-const MOVE: &str = "UPDATE open SET standing = ?2 WHERE id = ?1";
+const LAST_ID: &str = "SELECT max(id) FROM transactions";
 const CLOSE: &str = "DELETE FROM open WHERE id = ?1";
-const FINISH: &str = "INSERT OR IGNORE INTO finished (at, id) VALUES (?1, ?2)";
-const FINISH_RESOLVED: &str = "INSERT OR IGNORE INTO resolved (at, id) VALUES (?1, ?2)";
+
+/// What one statement inserts at most: half of a row's cost is that of its statement.
+const ROWS: usize = 8;
+
+/// An insert of several rows.
+struct Insert<const COLUMNS: usize> {
+    head: &'static str,
+}
+
+const BEGIN: Insert<4> = Insert { head: "INSERT INTO transactions (id, gid, change, body)" };
+const APPEND: Insert<3> = Insert { head: "INSERT INTO changes (id, seq, change)" };
+const OPEN: Insert<2> = Insert { head: "INSERT OR REPLACE INTO open (id, standing)" };
+const FINISH: Insert<2> = Insert { head: "INSERT OR IGNORE INTO finished (at, id)" };
+const FINISH_RESOLVED: Insert<2> = Insert { head: "INSERT OR IGNORE INTO resolved (at, id)" };
+
+impl<const COLUMNS: usize> Insert<COLUMNS> {
+    fn sql(&self, rows: usize) -> String {
+        let row = format!("({})", ["?"; COLUMNS].join(", "));
+        format!("{} VALUES {}", self.head, vec![row; rows].join(", "))
+    }
+
+    fn all(&self, connection: &Connection, rows: &[[ValueRef<'_>; COLUMNS]]) -> rusqlite::Result<()> {
+        let (many, few) = rows.split_at(rows.len() / ROWS * ROWS);
+        self.each(connection, many, ROWS)?;
+        self.each(connection, few, 1)
+    }
+
+    /// One statement after the other, with so many rows each.
+    fn each(&self, connection: &Connection, rows: &[[ValueRef<'_>; COLUMNS]], at_once: usize) -> rusqlite::Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut insert = connection.prepare_cached(&self.sql(at_once))?;
+        for rows in rows.chunks_exact(at_once) {
+            for (value, at) in rows.as_flattened().iter().zip(1..) {
+                insert.raw_bind_parameter(at, ToSqlOutput::Borrowed(*value))?;
+            }
+            insert.raw_execute()?;
+        }
+        Ok(())
+    }
+}
 
 /// Makes batches durable, on whichever thread has it.
 pub(super) struct Writer {
@@ -38,6 +76,8 @@ pub(super) struct Writer {
     applied: u64,
     /// Open transactions that this session has written lately; others are looked up.
     known: HashMap<Gid, Place>,
+    /// The largest number that a transaction has had.
+    last_id: i64,
     /// Frames in the log after the last commit.
     frames: Arc<AtomicU64>,
     checkpoint_frames: u64,
@@ -66,11 +106,13 @@ impl Writer {
             0 => CHECKPOINT_FRAMES_MAX,
             frames => frames.clamp(CHECKPOINT_FRAMES_MIN, CHECKPOINT_FRAMES_MAX),
         };
+        let last_id = connection.query_row(LAST_ID, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0);
         let writer = Writer {
             connection,
             shared,
             applied: 0,
             known,
+            last_id,
             frames,
             checkpoint_frames,
             checkpoint_at: checkpoint_frames,
@@ -96,8 +138,8 @@ impl Writer {
             return Err(self.shared.broke(why));
         }
         let began = Instant::now();
-        let places = self.transaction(|connection| write(connection, &self.known, batch))?;
-        self.applied = batch.number;
+        let (places, last_id) = self.transaction(|connection| write(connection, &self.known, self.last_id, batch))?;
+        (self.applied, self.last_id) = (batch.number, last_id);
         for (Record { gid, .. }, place) in batch.records.iter().zip(places) {
             match (self.known.get_mut(gid), place.standing) {
                 (Some(known), Some(_)) => *known = place,
@@ -223,47 +265,53 @@ impl Writer {
     }
 }
 
-/// Where the batch's transactions are afterwards, in its order.
-fn write(connection: &Connection, known: &HashMap<Gid, Place>, batch: &Batch) -> rusqlite::Result<Vec<Place>> {
-    let mut begin = connection.prepare_cached(BEGIN)?;
-    let mut append = connection.prepare_cached(APPEND)?;
-    let mut open = connection.prepare_cached(OPEN)?;
-    let mut change_standing = connection.prepare_cached(MOVE)?;
+/// Where the batch's transactions are afterwards, in its order, and the last number that was given.
+fn write(
+    connection: &Connection,
+    known: &HashMap<Gid, Place>,
+    mut last_id: i64,
+    batch: &Batch,
+) -> rusqlite::Result<(Vec<Place>, i64)> {
+    use ValueRef::{Blob, Integer, Text};
+    let count = batch.records.len();
+    let (mut begun, mut appended) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let (mut open, mut finished, mut resolved) = (Vec::with_capacity(count), Vec::with_capacity(count), Vec::new());
+    let mut places = Vec::with_capacity(count);
     let mut close = connection.prepare_cached(CLOSE)?;
-    let mut finish = connection.prepare_cached(FINISH)?;
-    let mut places = Vec::with_capacity(batch.records.len());
-    for Record { gid, body, first_seq, change, standing, resolved } in &batch.records {
-        let before = match (body, known.get(gid)) {
+    for record in &batch.records {
+        let before = match (&record.body, known.get(&record.gid)) {
             (Some(body), _) => {
-                let id = begin.insert(params![gid.as_str(), change, body])?;
-                Place { id, standing: None }
+                last_id += 1;
+                let gid = Text(record.gid.as_str().as_bytes());
+                begun.push([Integer(last_id), gid, Blob(&record.change), Blob(body)]);
+                Place { id: last_id, standing: None }
             }
             (None, Some(place)) => *place,
             (None, None) => connection
                 .prepare_cached(PLACE_OF)?
-                .query_row([gid.as_str()], |row| Ok(Place { id: row.get(0)?, standing: row.get(1)? }))?,
+                .query_row([record.gid.as_str()], |row| Ok(Place { id: row.get(0)?, standing: row.get(1)? }))?,
         };
-        let after = Place { id: before.id, standing: standing_number(*standing) };
-        if body.is_none() && !change.is_empty() {
-            append.execute(params![after.id, integer(*first_seq), change])?;
+        let (id, standing) = (before.id, standing_number(record.standing));
+        if record.body.is_none() && !record.change.is_empty() {
+            appended.push([Integer(id), Integer(integer(record.first_seq)), Blob(&record.change)]);
         }
-        match (before.standing, after.standing) {
-            (None, Some(number)) => drop(open.execute([after.id, number])?),
-            (Some(was), Some(number)) if was != number => drop(change_standing.execute([after.id, number])?),
-            (Some(_), None) => drop(close.execute([after.id])?),
+        match (before.standing, standing) {
+            (was, Some(number)) if was != standing => open.push([Integer(id), Integer(number)]),
+            (Some(_), None) => drop(close.execute([id])?),
             (_, _) => {}
         }
-        if let Standing::Finished(at) = *standing {
-            let place = [integer(at.0), after.id];
-            if *resolved {
-                connection.prepare_cached(FINISH_RESOLVED)?.execute(place)?;
-            } else {
-                finish.execute(place)?;
-            }
+        if let Standing::Finished(at) = record.standing {
+            let ended = if record.resolved { &mut resolved } else { &mut finished };
+            ended.push([Integer(integer(at.0)), Integer(id)]);
         }
-        places.push(after);
+        places.push(Place { id, standing });
     }
-    Ok(places)
+    BEGIN.all(connection, &begun)?;
+    APPEND.all(connection, &appended)?;
+    OPEN.all(connection, &open)?;
+    FINISH.all(connection, &finished)?;
+    FINISH_RESOLVED.all(connection, &resolved)?;
+    Ok((places, last_id))
 }
 
 /// SQLite's integers are signed; an instant or a number beyond is none that will come.
