@@ -7,6 +7,7 @@ mod committer;
 mod error;
 mod flush;
 mod foreign;
+mod insert;
 mod lock;
 mod plant;
 mod purge;

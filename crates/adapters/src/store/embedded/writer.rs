@@ -1,10 +1,11 @@
 //! The one connection that writes.
 use super::Shared;
+use super::insert::Insert;
 use super::plant::{Bug, Plant};
 use super::schema::standing_number;
 use super::start::PAGE_BYTES;
 use super::{purge, room};
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,47 +27,11 @@ const PLACE_OF: &str = "SELECT id, (SELECT standing FROM open WHERE open.id = tr
 const LAST_ID: &str = "SELECT max(id) FROM transactions";
 const CLOSE: &str = "DELETE FROM open WHERE id = ?1";
 
-/// What one statement inserts at most: half of a row's cost is that of its statement.
-const ROWS: usize = 8;
-
-/// An insert of several rows.
-struct Insert<const COLUMNS: usize> {
-    head: &'static str,
-}
-
-const BEGIN: Insert<4> = Insert { head: "INSERT INTO transactions (id, gid, change, body)" };
-const APPEND: Insert<3> = Insert { head: "INSERT INTO changes (id, seq, change)" };
-const OPEN: Insert<2> = Insert { head: "INSERT OR REPLACE INTO open (id, standing)" };
-const FINISH: Insert<2> = Insert { head: "INSERT OR IGNORE INTO finished (at, id)" };
-const FINISH_RESOLVED: Insert<2> = Insert { head: "INSERT OR IGNORE INTO resolved (at, id)" };
-
-impl<const COLUMNS: usize> Insert<COLUMNS> {
-    fn sql(&self, rows: usize) -> String {
-        let row = format!("({})", ["?"; COLUMNS].join(", "));
-        format!("{} VALUES {}", self.head, vec![row; rows].join(", "))
-    }
-
-    fn all(&self, connection: &Connection, rows: &[[ValueRef<'_>; COLUMNS]]) -> rusqlite::Result<()> {
-        let (many, few) = rows.split_at(rows.len() / ROWS * ROWS);
-        self.each(connection, many, ROWS)?;
-        self.each(connection, few, 1)
-    }
-
-    /// One statement after the other, with so many rows each.
-    fn each(&self, connection: &Connection, rows: &[[ValueRef<'_>; COLUMNS]], at_once: usize) -> rusqlite::Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut insert = connection.prepare_cached(&self.sql(at_once))?;
-        for rows in rows.chunks_exact(at_once) {
-            for (value, at) in rows.as_flattened().iter().zip(1..) {
-                insert.raw_bind_parameter(at, ToSqlOutput::Borrowed(*value))?;
-            }
-            insert.raw_execute()?;
-        }
-        Ok(())
-    }
-}
+const BEGIN: Insert<4> = Insert("INSERT INTO transactions (id, gid, change, body)");
+const APPEND: Insert<3> = Insert("INSERT INTO changes (id, seq, change)");
+const OPEN: Insert<2> = Insert("INSERT OR REPLACE INTO open (id, standing)");
+const FINISH: Insert<2> = Insert("INSERT OR IGNORE INTO finished (at, id)");
+const FINISH_RESOLVED: Insert<2> = Insert("INSERT OR IGNORE INTO resolved (at, id)");
 
 /// Makes batches durable, on whichever thread has it.
 pub(super) struct Writer {
