@@ -156,3 +156,19 @@ async fn step_by_step_with_a_token() {
     assert_eq!(error.code(), Some(ProblemCode::Unauthenticated));
     assert!(!format!("{client:?}").contains("s3cret"));
 }
+
+#[tokio::test]
+async fn what_is_gone_after_a_lost_answer_is_forgotten() {
+    let gone = |number, _: &_| match number {
+        0 => Answer::RetryAfter(503, 0, problem(503, "loading")),
+        1 => Answer::HangUp,
+        _ => Answer::Body(404, problem(404, "not_found")),
+    };
+    let fake = Fake::start(gone);
+    client(&[&fake.url], LONG).forget("g").await.unwrap();
+    assert_eq!(fake.heads(), ["DELETE /v1/transactions/g"; 3]);
+    // Nobody can have forgotten it before it was asked.
+    let fake = Fake::start(move |number, request| if number == 1 { gone(2, request) } else { gone(0, request) });
+    let error = client(&[&fake.url], LONG).forget("g").await.unwrap_err();
+    assert_eq!(error.code(), Some(ProblemCode::NotFound));
+}

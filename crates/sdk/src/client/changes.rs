@@ -1,10 +1,14 @@
 //! What a person, or a program in a person's place, asks of a transaction that exists.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::Method;
 use serde::Serialize;
+use unanim_api::ProblemCode;
 
-use super::attempts::{Request, Wait};
+use super::attempts::{Attempt, Request, Try, Wait};
 use super::{Client, Error, Transaction, encoded, of, parsed_body};
 
 /// How a person settles a branch that its participant does not.
@@ -54,6 +58,33 @@ impl Client {
     /// Removes the record of a finished transaction that is past its retention.
     pub async fn forget(&self, gid: &str) -> Result<(), Error> {
         let request = Request { method: Method::DELETE, path: of(gid, ""), body: Bytes::new(), wait: Wait::None };
-        self.attempt(request).await.map(drop)
+        self.attempt(Forget { request, is_lost: AtomicBool::new(false) }).await
+    }
+}
+
+/// The one change that its own repetition does not find: after a lost answer, `not_found` says that it is done.
+struct Forget {
+    request: Request,
+    is_lost: AtomicBool,
+}
+
+impl Try for Forget {
+    type Good = ();
+
+    async fn attempt(&self, client: &Client, address: &str, left: Duration) -> Attempt<()> {
+        match self.request.attempt(client, address, left).await {
+            Attempt::Failed(why)
+                if why.code() == Some(ProblemCode::NotFound) && self.is_lost.load(Ordering::Relaxed) =>
+            {
+                Attempt::Done(())
+            }
+            Attempt::Again(again) => {
+                self.is_lost.fetch_or(matches!(again.why, Error::Lost { .. }), Ordering::Relaxed);
+                Attempt::Again(again)
+            }
+            Attempt::Done(_) => Attempt::Done(()),
+            Attempt::Wait => Attempt::Wait,
+            Attempt::Failed(why) => Attempt::Failed(why),
+        }
     }
 }
