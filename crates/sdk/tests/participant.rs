@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::{Value, json};
 use unanim::http::Http;
-use unanim::participant::{Call, Error, Mark, Notice, Op};
+use unanim::participant::{Ack, Call, Error, InDoubt, Mark, Notice, Op, Vote};
 use unanim::sqlite::{Accounts, Balances, Branches};
 use unanim::{Participant, ResourceManager};
 
@@ -175,8 +175,52 @@ async fn in_doubt_it_asks_until_it_is_told_and_tells_of_another_coordinator_once
         Notice::WrongCoordinator { gid: gid.clone(), branch: branch.clone(), url },
         Notice::Told { op: Op::Commit, gid, branch },
     ];
+    until("the second notice", async || notices.lock().unwrap().len() >= 2).await;
     assert_eq!(*notices.lock().unwrap(), expected);
     asking.abort();
+}
+
+/// A manager that holds one branch, for ever: its `commit` reads a payload that nobody sends.
+struct Forgetful(String);
+
+impl ResourceManager for Forgetful {
+    async fn prepare(&self, _: &Call) -> Result<Vote, Error> {
+        Ok(Vote::Yes)
+    }
+
+    async fn commit(&self, call: &Call) -> Result<Ack, Error> {
+        call.json::<u32>().map(|_| Ack::Done)
+    }
+
+    async fn rollback(&self, _: &Call) -> Result<Ack, Error> {
+        Err(Error::Conflict("committed".into()))
+    }
+
+    async fn in_doubt(&self, _: Duration, _: usize) -> Result<Vec<InDoubt>, Error> {
+        Ok(vec![InDoubt { gid: "a".into(), branch: "b".into(), inquiry: Some(self.0.clone()) }])
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_ended_as_the_inquiry_says_is_told_once_for_each_error() {
+    let fake = Fake::start(|number, _| {
+        let outcome = if number < 3 { "committed" } else { "aborted" };
+        Answer::Body(200, json!({"outcome": outcome}).to_string())
+    });
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let told = notices.clone();
+    let participant = Participant::new(Forgetful(format!("{}/outcome", fake.url)))
+        .inquire_after(Duration::ZERO)
+        .on_notice(move |notice| told.lock().unwrap().push(notice.to_string()));
+    let asking = tokio::spawn(participant.inquire(Http::new(None).unwrap()));
+    until("the fifth question", async || fake.received().len() >= 5).await;
+    asking.abort();
+    let notices = notices.lock().unwrap();
+    let [failed, contradicts] = &notices[..] else { panic!("{notices:?}") };
+    let expected =
+        r#"asked about "a", branch "b", and was told: commit; it stays held, because that failed: the payload: "#;
+    assert!(failed.starts_with(expected), "{failed}");
+    assert_eq!(contradicts, r#"CONTRADICTION: rollback of "a", branch "b": committed"#);
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::call::{Call, Op};
-use super::manager::{InDoubt, ResourceManager};
-use super::{Notice, Participant};
+use super::manager::{Ack, Error, InDoubt, ResourceManager};
+use super::{Notice, Participant, contradiction};
 use crate::client::Outcome;
 use crate::http::{Http, Reply};
 
@@ -29,12 +29,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 type Key = (String, String);
 
 /// When to ask about a branch again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Again {
     at: Instant,
     pause: Duration,
-    /// That another coordinator answers has been told.
-    told: bool,
+    /// What was told last; the same is not told again.
+    told: Option<Notice>,
 }
 
 #[derive(Deserialize)]
@@ -91,8 +91,7 @@ pub(super) async fn run<R: ResourceManager>(participant: Participant<R>, http: H
 impl<R: ResourceManager> Participant<R> {
     /// Asks once. Only a clear `committed` or `aborted` changes anything. Returns when to ask again, if need be.
     async fn ask(&self, http: &Http, doubt: InDoubt, before: Option<Again>) -> Option<Again> {
-        let pause = before.map_or(PAUSE_FIRST, |before| (before.pause * 2).min(PAUSE_MAX));
-        let told = before.is_some_and(|before| before.told);
+        let (pause, told) = before.map_or((PAUSE_FIRST, None), |it| ((it.pause * 2).min(PAUSE_MAX), it.told));
         let later = |pause: Duration, wait: Duration, told| Some(Again { at: Instant::now() + wait, pause, told });
         // Without a URL only the coordinator's own call can end it.
         let Some(url) = doubt.inquiry else { return later(PAUSE_MAX, PAUSE_MAX, told) };
@@ -101,23 +100,27 @@ impl<R: ResourceManager> Participant<R> {
             Err(_) => Said::Holds(None),
         };
         let InDoubt { gid, branch, .. } = doubt;
-        match said {
+        let (notice, is_over) = match said {
             Said::Ends(op) => {
-                self.tell(&Notice::Told { op, gid: gid.clone(), branch: branch.clone() });
-                match self.end(&Call::new(op, gid, branch)).await {
-                    Ok(_) => None,
-                    Err(_) => later(pause, pause, told),
+                let call = Call::new(op, gid.clone(), branch.clone());
+                match self.end(&call).await {
+                    Ok(ack) => (Notice::Told { op, gid, branch }, ack != Ack::Ongoing),
+                    Err(Error::Conflict(why)) => (contradiction(&call, &why), false),
+                    Err(error) => (Notice::Failed { op, gid, branch, why: error.to_string() }, false),
                 }
             }
             Said::Wrong => {
-                if !told {
-                    let url = url.split_once('?').map_or(url.as_str(), |(path, _)| path).to_owned();
-                    self.tell(&Notice::WrongCoordinator { gid, branch, url });
-                }
-                later(pause, pause, true)
+                let url = url.split_once('?').map_or(url.as_str(), |(path, _)| path).to_owned();
+                (Notice::WrongCoordinator { gid, branch, url }, false)
             }
-            Said::Holds(wish) => later(pause, wish.unwrap_or_default().clamp(pause, PAUSE_MAX.max(pause)), told),
+            Said::Holds(wish) => {
+                return later(pause, wish.unwrap_or_default().clamp(pause, PAUSE_MAX.max(pause)), told);
+            }
+        };
+        if told.as_ref() != Some(&notice) {
+            self.tell(&notice);
         }
+        if is_over { None } else { later(pause, pause, Some(notice)) }
     }
 }
 

@@ -110,7 +110,11 @@ impl<R: ResourceManager> Participant<R> {
             Op::Prepare => self.voted(call, manager.prepare(call).await),
             Op::CommitOnePhase => self.voted(call, manager.commit_one_phase(call).await),
             Op::Commit | Op::Rollback => {
-                self.end(call).await.map_or_else(|error| self.failed(call, &error), answer::of_ack)
+                let ended = self.end(call).await;
+                if let Err(Error::Conflict(why)) = &ended {
+                    self.tell(&contradiction(call, why));
+                }
+                ended.map_or_else(|error| self.failed(call, &error), answer::of_ack)
             }
         }
     }
@@ -128,23 +132,22 @@ impl<R: ResourceManager> Participant<R> {
         answer::of_error(error)
     }
 
-    /// Commits or rolls back, and tells when that contradicts: a promise was broken somewhere.
     async fn end(&self, call: &Call) -> Result<Ack, Error> {
-        let ended = match call.op {
+        match call.op {
             Op::Commit => self.manager.commit(call).await,
             Op::Rollback => self.manager.rollback(call).await,
             Op::Prepare | Op::CommitOnePhase => unreachable!("these end nothing that was prepared before"),
-        };
-        if let Err(Error::Conflict(why)) = &ended {
-            let (gid, branch, why) = (call.gid.clone(), call.branch.clone(), why.clone());
-            self.tell(&Notice::Contradiction { op: call.op, gid, branch, why });
         }
-        ended
     }
 
     fn tell(&self, notice: &Notice) {
         (self.on_notice)(notice);
     }
+}
+
+/// A promise was broken somewhere.
+fn contradiction(call: &Call, why: &str) -> Notice {
+    Notice::Contradiction { op: call.op, gid: call.gid.clone(), branch: call.branch.clone(), why: why.to_owned() }
 }
 
 impl<R> Clone for Participant<R> {

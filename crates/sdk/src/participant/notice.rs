@@ -17,6 +17,17 @@ pub enum Notice {
         /// The branch.
         branch: String,
     },
+    /// The same, and this branch could not do it: it is held, and asks again.
+    Failed {
+        /// `Commit` or `Rollback`.
+        op: Op,
+        /// The transaction.
+        gid: String,
+        /// The branch.
+        branch: String,
+        /// The error.
+        why: String,
+    },
     /// Whoever listens at the inquiry's URL is not the coordinator that made the call: it has another store. The branch is
     /// held until the right one is back, or a person decides.
     WrongCoordinator {
@@ -55,7 +66,9 @@ impl Notice {
     pub(super) fn log(&self) {
         match self {
             Notice::Told { .. } => tracing::info!("{self}"),
-            Notice::WrongCoordinator { .. } | Notice::OtherCoordinator { .. } => tracing::warn!("{self}"),
+            Notice::Failed { .. } | Notice::WrongCoordinator { .. } | Notice::OtherCoordinator { .. } => {
+                tracing::warn!("{self}")
+            }
             Notice::Contradiction { .. } => tracing::error!("{self}"),
         }
     }
@@ -67,6 +80,11 @@ impl std::fmt::Display for Notice {
             Notice::Told { op, gid, branch } => {
                 write!(out, "asked about {gid:?}, branch {branch:?}, and was told: {}", op_name(*op))
             }
+            Notice::Failed { op, gid, branch, why } => write!(
+                out,
+                "asked about {gid:?}, branch {branch:?}, and was told: {}; it stays held, because that failed: {why}",
+                op_name(*op)
+            ),
             Notice::WrongCoordinator { gid, branch, url } => write!(
                 out,
                 "another coordinator answers at {url} (wrong_coordinator): {gid:?}, branch {branch:?}, stays held"
