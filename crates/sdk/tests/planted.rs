@@ -65,6 +65,9 @@ enum Bug {
     LosesTheUrl,
     TakesAllBranchesForOne,
     ForgetsItsNo,
+    CommitsWhatThePayloadSays,
+    RollsBackWhatThePayloadSays,
+    BelievesEveryCoordinator,
 }
 
 const REFUSED: &[u8] = b"no";
@@ -76,11 +79,25 @@ enum Stands {
     RolledBack,
 }
 
+/// Where a branch stands, whom to ask about it, and whose it is.
+#[derive(Clone, Debug)]
+struct Row {
+    stands: Stands,
+    inquiry: Option<String>,
+    store: Option<String>,
+}
+
+impl Row {
+    fn ended(stands: Stands) -> Self {
+        Self { stands, inquiry: None, store: None }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Disk {
     sold: u32,
     held: u32,
-    rows: BTreeMap<(String, String), (Stands, Option<String>)>,
+    rows: BTreeMap<(String, String), Row>,
 }
 
 /// A shelf whose disk outlives it.
@@ -109,8 +126,21 @@ impl Shelf {
         done
     }
 
-    fn stands(&self, call: &Call) -> Option<Stands> {
-        self.memory.lock().unwrap().rows.get(&self.key(call)).map(|row| row.0)
+    /// An error if it is held for another coordinator.
+    fn stands(&self, call: &Call) -> Result<Option<Stands>, Error> {
+        let memory = self.memory.lock().unwrap();
+        let Some(row) = memory.rows.get(&self.key(call)) else { return Ok(None) };
+        match (&row.store, &call.mark) {
+            (Some(store), Some(mark)) if *store != mark.store && self.bug != Bug::BelievesEveryCoordinator => {
+                Err(Error::OtherCoordinator)
+            }
+            _ => Ok(Some(row.stands)),
+        }
+    }
+
+    /// What the payload says, where a fault makes it be read again; all shelves' payloads are one piece.
+    fn pieces(&self, call: &Call, bug: Bug) -> Result<u32, Error> {
+        if self.bug == bug { call.json() } else { Ok(1) }
     }
 }
 
@@ -118,7 +148,8 @@ impl ResourceManager for Shelf {
     async fn prepare(&self, call: &Call) -> Result<Vote, Error> {
         let (key, bug) = (self.key(call), self.bug);
         let inquiry = call.inquiry.clone().filter(|_| bug != Bug::LosesTheUrl);
-        let seen = self.stands(call);
+        let store = call.mark.as_ref().map(|mark| mark.store.clone());
+        let seen = self.stands(call)?;
         if bug == Bug::LooksBeforeItWaits {
             tokio::task::yield_now().await;
         }
@@ -134,7 +165,7 @@ impl ResourceManager for Shelf {
                 let whole = bug != Bug::StopsHalfWay;
                 self.change(|disk| {
                     disk.held += u32::from(whole);
-                    disk.rows.insert(key, (Stands::Prepared, inquiry));
+                    disk.rows.insert(key, Row { stands: Stands::Prepared, inquiry, store });
                 })
                 .await;
                 if !whole {
@@ -147,12 +178,13 @@ impl ResourceManager for Shelf {
 
     async fn commit(&self, call: &Call) -> Result<Ack, Error> {
         let (key, bug) = (self.key(call), self.bug);
-        match self.stands(call) {
+        match self.stands(call)? {
             Some(Stands::Prepared) => {
+                let pieces = self.pieces(call, Bug::CommitsWhatThePayloadSays)?;
                 self.change(|disk| {
-                    disk.held -= 1;
-                    disk.sold += 1;
-                    disk.rows.insert(key, (Stands::Committed, None));
+                    disk.held -= pieces;
+                    disk.sold += pieces;
+                    disk.rows.insert(key, Row::ended(Stands::Committed));
                 })
                 .await;
                 Ok(Ack::Done)
@@ -168,11 +200,12 @@ impl ResourceManager for Shelf {
 
     async fn rollback(&self, call: &Call) -> Result<Ack, Error> {
         let (key, bug) = (self.key(call), self.bug);
-        let tombstone = (Stands::RolledBack, None);
-        match self.stands(call) {
+        let tombstone = Row::ended(Stands::RolledBack);
+        match self.stands(call)? {
             Some(Stands::Prepared) => {
+                let pieces = self.pieces(call, Bug::RollsBackWhatThePayloadSays)?;
                 self.change(|disk| {
-                    disk.held -= 1;
+                    disk.held -= pieces;
                     disk.rows.insert(key, tombstone);
                 })
                 .await;
@@ -194,11 +227,11 @@ impl ResourceManager for Shelf {
 
     async fn in_doubt(&self, _: Duration, limit: usize) -> Result<Vec<InDoubt>, Error> {
         let memory = self.memory.lock().unwrap();
-        let prepared = memory.rows.iter().filter(|(_, (stands, _))| *stands == Stands::Prepared);
-        let listed = prepared.map(|((gid, branch), (_, inquiry))| {
+        let prepared = memory.rows.iter().filter(|(_, row)| row.stands == Stands::Prepared);
+        let listed = prepared.map(|((gid, branch), row)| {
             // The one that mixes branches up lists what it is asked for.
             let branch = if self.bug == Bug::TakesAllBranchesForOne { "x" } else { branch };
-            InDoubt { gid: gid.clone(), branch: branch.to_owned(), inquiry: inquiry.clone() }
+            InDoubt { gid: gid.clone(), branch: branch.to_owned(), inquiry: row.inquiry.clone() }
         });
         Ok(listed.take(limit).collect())
     }
@@ -220,7 +253,7 @@ impl Subject for Shelves {
     async fn open(&mut self) -> Shelf {
         let mut memory = self.disk.lock().unwrap().clone();
         if self.bug == Bug::ForgetsTombstonesAtARestart {
-            memory.rows.retain(|_, (stands, _)| *stands != Stands::RolledBack);
+            memory.rows.retain(|_, row| row.stands != Stands::RolledBack);
         }
         Shelf { disk: self.disk.clone(), memory: Mutex::new(memory), bug: self.bug }
     }
@@ -231,7 +264,7 @@ impl Subject for Shelves {
     }
 
     fn payload(&self) -> Bytes {
-        Bytes::new()
+        Bytes::from_static(b"1")
     }
 
     fn refused(&self) -> Option<Bytes> {
@@ -270,6 +303,9 @@ fn every_planted_fault_is_seen_and_the_steps_that_show_it_are_named() {
         (Bug::LosesTheUrl, "[prepare]", "was not kept"),
         (Bug::TakesAllBranchesForOne, "\"y\"", ""),
         (Bug::ForgetsItsNo, "[commit_one_phase that is refused, prepare]", "must be refused"),
+        (Bug::CommitsWhatThePayloadSays, "[prepare, commit told by an inquiry]", "has no payload"),
+        (Bug::RollsBackWhatThePayloadSays, "[prepare, rollback told by an inquiry]", "has no payload"),
+        (Bug::BelievesEveryCoordinator, "[prepare, calls of another coordinator]", "another store"),
     ];
     for (bug, steps, why) in planted {
         let said = complaint(bug).unwrap_or_else(|| panic!("{bug:?} was not seen"));

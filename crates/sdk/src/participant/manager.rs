@@ -24,11 +24,13 @@ pub trait ResourceManager: Send + Sync + 'static {
     /// Do the work so far that it can neither fail nor be seen, and hold it; or say no, and keep nothing.
     fn prepare(&self, call: &Call) -> impl Future<Output = Result<Vote, Error>> + Send;
 
-    /// Make what was prepared visible. A conflict if it was never prepared, or rolled back.
+    /// Make what was prepared visible. A conflict if it was never prepared, or rolled back. The call that comes of asking
+    /// in doubt has no payload: keep it, or what follows from it, with what is prepared.
     fn commit(&self, call: &Call) -> impl Future<Output = Result<Ack, Error>> + Send;
 
     /// Give back what was prepared, and remember that it was rolled back, whether it was prepared or not. A conflict if
-    /// it is committed.
+    /// it is committed. The call that comes of asking in doubt has no payload: keep it, or what follows from it, with what
+    /// is prepared.
     fn rollback(&self, call: &Call) -> impl Future<Output = Result<Ack, Error>> + Send;
 
     /// Both phases in one call, for a transaction of a single branch. A no is the end, and must be remembered as a rollback

@@ -89,12 +89,12 @@ pub struct Exercise {
 const NAMES: [(&str, &str); 3] = [("exercise-1", "x"), ("exercise-1", "y"), ("exercise-2", "x")];
 
 impl Exercise {
-    /// Every sequence of up to three steps with one branch (1884 of them), and 100 seeded ones of twelve steps with three.
+    /// Every sequence of up to three steps with one branch (3615 of them), and 100 seeded ones of twelve steps with three.
     pub fn new() -> Self {
         Self { depth: 3, seeds: 100, length: 12 }
     }
 
-    /// How many steps the sequences have of which every one is tried: twelve times as many with each.
+    /// How many steps the sequences have of which every one is tried: fifteen times as many with each.
     #[must_use]
     pub fn depth(mut self, steps: u32) -> Self {
         self.depth = steps;

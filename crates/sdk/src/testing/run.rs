@@ -7,15 +7,19 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use unanim_api::names::op_name;
 
 use super::step::{Answer, Stands, Step, next, wrong};
 use super::{NAMES, Subject};
-use crate::participant::{Call, InDoubt, Op, ResourceManager};
+use crate::participant::{Call, InDoubt, Mark, Op, ResourceManager};
 
 /// How often *not now* is taken for an answer.
 const AGAIN_MAX: usize = 500;
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
 const INQUIRY: &str = "http://coordinator.invalid/v1/transactions/exercise/outcome?store=exercise&key=0";
+const STORE: &str = "exercise";
+const OTHER_INQUIRY: &str = "http://other.invalid/v1/transactions/exercise/outcome?store=other&key=0";
+const OTHER_STORE: &str = "other";
 
 /// What the subject shows when this many branches are prepared and this many committed, and which steps showed it.
 pub(super) struct References<T>(BTreeMap<(usize, usize), (T, String)>);
@@ -73,21 +77,24 @@ impl<'a, S: Subject> Run<'a, S> {
         let before = self.stands[branch];
         match step {
             Step::Once(op) => {
-                let answer = self.asked(op, branch).await;
+                let answer = self.asked(&self.usual(op, branch)).await;
                 self.judge(op, before, &answer);
                 self.stands[branch] = next(op, before);
             }
             Step::Refused => self.refused(branch).await,
+            Step::Told(op) => self.told(op, branch).await,
+            Step::Foreign => self.foreign(branch).await,
             Step::Twice(op) => {
-                let (one, two) = tokio::join!(self.ask(op, branch), self.ask(op, branch));
+                let call = self.usual(op, branch);
+                let (one, two) = tokio::join!(self.ask(&call), self.ask(&call));
                 let heard: Vec<_> = [one, two].into_iter().filter(|answer| !answer.is_not_now()).collect();
                 // Both may find the other in their way.
-                let heard = if heard.is_empty() { vec![self.asked(op, branch).await] } else { heard };
+                let heard = if heard.is_empty() { vec![self.asked(&call).await] } else { heard };
                 heard.iter().for_each(|answer| self.judge(op, before, answer));
                 self.stands[branch] = next(op, before);
             }
             Step::Cut(op, after) => {
-                cut(self.ask(op, branch), after).await;
+                cut(self.ask(&self.usual(op, branch)), after).await;
                 self.restart().await;
                 self.stands[branch] = self.found(branch, before, next(op, before)).await;
             }
@@ -131,7 +138,10 @@ impl<'a, S: Subject> Run<'a, S> {
 
     fn call(&self, op: Op, branch: usize, payload: Bytes) -> Call {
         let (gid, branch) = self.names[branch];
-        Call::new(op, gid, branch).with_payload(payload).with_inquiry(Some(INQUIRY.to_owned()))
+        let mut call = Call::new(op, gid, branch).with_payload(payload).with_inquiry(Some(INQUIRY.to_owned()));
+        // Each step is a later call than the one before.
+        call.mark = Some(Mark { store: STORE.to_owned(), fence: 1, attempt: self.done.len() as u64 });
+        call
     }
 
     /// Refused for good: no rollback follows. A call that comes late finds a world in which it could be done, which is
@@ -142,35 +152,70 @@ impl<'a, S: Subject> Run<'a, S> {
         else {
             return;
         };
-        let answer = self.asked_with(Op::CommitOnePhase, branch, &payload).await;
+        let answer = self.asked(&self.call(Op::CommitOnePhase, branch, payload)).await;
         if !answer.is_no() {
             self.fail(&format!("the answer is {}, but: the payload must be refused", answer.told()));
         }
         self.stands[branch] = Stands::RolledBack;
     }
 
-    async fn ask(&self, op: Op, branch: usize) -> Answer {
-        self.ask_with(op, branch, self.subject.payload()).await
+    /// Of a branch that is not held nobody would ask.
+    async fn told(&mut self, op: Op, branch: usize) {
+        let stands = self.stands[branch];
+        if stands != Stands::Prepared {
+            return;
+        }
+        let (gid, id) = self.names[branch];
+        let answer = self.asked(&Call::new(op, gid, id)).await;
+        if !answer.is_yes() {
+            self.fail(&format!(
+                "the answer is {}, but: what asking in doubt brought has no payload, URL or mark, and must do all the same: \
+                 keep what you need with what is prepared",
+                answer.told()
+            ));
+        }
+        self.stands[branch] = next(op, stands);
     }
 
-    async fn ask_with(&self, op: Op, branch: usize, payload: Bytes) -> Answer {
-        let (manager, call) = (self.manager.as_ref().expect("it is open"), self.call(op, branch, payload));
-        match op {
-            Op::Prepare => Answer::Vote(manager.prepare(&call).await),
-            Op::CommitOnePhase => Answer::Vote(manager.commit_one_phase(&call).await),
-            Op::Commit => Answer::Ack(manager.commit(&call).await),
-            Op::Rollback => Answer::Ack(manager.rollback(&call).await),
+    /// Two coordinators were given the same gid. What was promised to one is not for the other to end, nor to be told yes
+    /// about; that it stays as it is, is seen by the check after the step.
+    async fn foreign(&mut self, branch: usize) {
+        if self.stands[branch] != Stands::Prepared {
+            return;
+        }
+        for op in [Op::Prepare, Op::Commit, Op::Rollback, Op::CommitOnePhase] {
+            let mut call = self.usual(op, branch).with_inquiry(Some(OTHER_INQUIRY.to_owned()));
+            call.mark = Some(Mark { store: OTHER_STORE.to_owned(), ..call.mark.expect("each has one") });
+            let answer = self.asked(&call).await;
+            if !answer.is_no() {
+                self.fail(&format!(
+                    "the answer to {} is {}, but: the branch is held for a coordinator with another store: a conflict",
+                    op_name(op),
+                    answer.told()
+                ));
+            }
+        }
+    }
+
+    /// With the payload that can be done.
+    fn usual(&self, op: Op, branch: usize) -> Call {
+        self.call(op, branch, self.subject.payload())
+    }
+
+    async fn ask(&self, call: &Call) -> Answer {
+        let manager = self.manager.as_ref().expect("it is open");
+        match call.op {
+            Op::Prepare => Answer::Vote(manager.prepare(call).await),
+            Op::CommitOnePhase => Answer::Vote(manager.commit_one_phase(call).await),
+            Op::Commit => Answer::Ack(manager.commit(call).await),
+            Op::Rollback => Answer::Ack(manager.rollback(call).await),
         }
     }
 
     /// As a coordinator asks: again, after *not now*.
-    async fn asked(&self, op: Op, branch: usize) -> Answer {
-        self.asked_with(op, branch, &self.subject.payload()).await
-    }
-
-    async fn asked_with(&self, op: Op, branch: usize, payload: &Bytes) -> Answer {
+    async fn asked(&self, call: &Call) -> Answer {
         for _ in 0..AGAIN_MAX {
-            let answer = self.ask_with(op, branch, payload.clone()).await;
+            let answer = self.ask(call).await;
             if !answer.is_not_now() {
                 return answer;
             }
@@ -214,7 +259,7 @@ impl<'a, S: Subject> Run<'a, S> {
             }
             // A rollback of what was never seen: done or not, it shows nothing, so it is asked for again.
             (before, after) => {
-                let answer = self.asked(Op::Rollback, branch).await;
+                let answer = self.asked(&self.usual(Op::Rollback, branch)).await;
                 self.judge(Op::Rollback, before, &answer);
                 after
             }

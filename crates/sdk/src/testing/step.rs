@@ -24,6 +24,10 @@ pub(super) enum Step {
     Twice(Op),
     /// Both phases in one call, with the payload that must be refused.
     Refused,
+    /// What is held is ended by the word that an inquiry brought: no call came, so there is no payload, URL or mark.
+    Told(Op),
+    /// Every operation on what is held, by a coordinator that it was not promised to.
+    Foreign,
     /// The operation is dropped after it has waited this many times, with the manager; a new one is opened.
     Cut(Op, u32),
     /// The manager is dropped, and a new one opened.
@@ -40,6 +44,7 @@ impl Step {
         all.extend([Step::Restart, Step::Once(Op::CommitOnePhase)]);
         all.extend(OPS.map(Step::Twice));
         all.extend(OPS.map(|op| Step::Cut(op, cut_after)));
+        all.extend([Step::Told(Op::Commit), Step::Told(Op::Rollback), Step::Foreign]);
         all.extend(refuses.then_some(Step::Refused));
         all
     }
@@ -52,6 +57,8 @@ impl fmt::Display for Step {
             Step::Twice(op) => write!(out, "{} twice at once", op_name(*op)),
             Step::Cut(op, _) => write!(out, "{} cut off by a crash", op_name(*op)),
             Step::Refused => out.write_str("commit_one_phase that is refused"),
+            Step::Told(op) => write!(out, "{} told by an inquiry", op_name(*op)),
+            Step::Foreign => out.write_str("calls of another coordinator"),
             Step::Restart => out.write_str("restart"),
         }
     }
@@ -66,7 +73,7 @@ pub(super) enum Answer {
 
 impl Answer {
     /// A yes to a prepare or to both phases at once, or *done*.
-    fn is_yes(&self) -> bool {
+    pub(super) fn is_yes(&self) -> bool {
         matches!(self, Answer::Vote(Ok(Vote::Yes)) | Answer::Ack(Ok(Ack::Done)))
     }
 
@@ -81,8 +88,8 @@ impl Answer {
     pub(super) fn is_no(&self) -> bool {
         match self {
             Answer::Vote(Ok(Vote::No(_))) => true,
-            Answer::Vote(Err(error)) => error.refuses(),
-            Answer::Vote(Ok(_)) | Answer::Ack(_) => false,
+            Answer::Vote(Err(error)) | Answer::Ack(Err(error)) => error.refuses(),
+            Answer::Vote(Ok(_)) | Answer::Ack(Ok(_)) => false,
         }
     }
 
