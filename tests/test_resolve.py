@@ -91,6 +91,9 @@ BAD = [
     ('{"outcome":"committed","reason":7}', 400, "invalid_request", "/reason"),
     ('{"outcome":"committed","reason":"%s"}' % ("x" * 1025), 413, "too_large", "/reason"),
     ('{"outcome":"committed","by":"%s"}' % ("é" * 129), 413, "too_large", "/by"),
+    ('{"outcome":"committed","reason":""}', 400, "invalid_request", "/reason"),
+    ('{"outcome":"committed","reason":" \\t\\n"}', 400, "invalid_request", "/reason"),
+    ('{"outcome":"committed","by":" "}', 400, "invalid_request", "/by"),
 ]
 
 

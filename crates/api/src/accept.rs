@@ -83,7 +83,7 @@ pub fn branches(body: &[u8], door: &Door<'_>) -> Result<Vec<Arc<BranchSpec>>, Pr
 /// Reads `POST /v1/transactions/{gid}/branches/{id}/resolve`.
 ///
 /// # Errors
-/// No JSON; something else than expected; texts that are too long.
+/// No JSON; something else than expected; texts that say nothing, or are too long.
 pub fn resolution(body: &[u8]) -> Result<Resolution, Problem> {
     let from: Resolve<'_> = parse(body)?;
     let mut faults = Faults::default();
@@ -95,7 +95,9 @@ pub fn resolution(body: &[u8]) -> Result<Resolution, Problem> {
     for (pointer, text, bytes_max) in
         [("/reason", reason, Resolution::REASON_BYTES_MAX), ("/by", by, Resolution::BY_BYTES_MAX)]
     {
-        if text.is_some_and(|text| text.len() > bytes_max) {
+        if text.is_some_and(|text| text.trim().is_empty()) {
+            faults.invalid(pointer, "blank", "says nothing: leave it out, or write something");
+        } else if text.is_some_and(|text| text.len() > bytes_max) {
             faults.add(ProblemCode::TooLarge, pointer, "too_large", format_args!("larger than {bytes_max} bytes"));
         }
     }

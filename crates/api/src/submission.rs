@@ -64,11 +64,11 @@ pub(crate) struct Resolve<'a> {
     pub(crate) outcome: Text<'a>,
     /// Why it is said, in the person's words; kept.
     #[serde(borrow)]
-    #[schemars(length(max = Resolution::REASON_BYTES_MAX))]
+    #[schemars(length(min = 1, max = Resolution::REASON_BYTES_MAX), regex(pattern = r"\S"))]
     pub(crate) reason: Option<Text<'a>>,
     /// Who says it; kept.
     #[serde(borrow)]
-    #[schemars(length(max = Resolution::BY_BYTES_MAX))]
+    #[schemars(length(min = 1, max = Resolution::BY_BYTES_MAX), regex(pattern = r"\S"))]
     pub(crate) by: Option<Text<'a>>,
 }
 

@@ -1,6 +1,6 @@
 //! What v1 bodies mean, and where their mistakes are.
 use std::sync::Arc;
-use unanim_api::{Accepted, BadEndpoint, Door, Problem, branches, nothing, submission};
+use unanim_api::{Accepted, BadEndpoint, Door, Problem, branches, nothing, resolution, submission};
 use unanim_engine::{BranchSpec, Limits, Op, Participant, RetryOverride, RetryPolicy};
 
 fn endpoint(url: &str) -> Result<Participant, BadEndpoint> {
@@ -267,6 +267,17 @@ fn a_trace_is_passed_on_unless_the_branch_has_its_own() {
     let headers: Vec<_> = accepted.branches.iter().map(|b| b.headers()[0].clone()).collect();
     assert_eq!(headers, [("traceparent".into(), "trace".into()), ("traceparent".into(), "own".into())]);
     assert_eq!(accepted.digest, submission(body, &door(None)).expect("good").digest);
+}
+
+#[test]
+fn who_resolves_says_something_or_leaves_it_out() {
+    let read = |more: &str| resolution(format!(r#"{{"outcome":"committed"{more}}}"#).as_bytes());
+    let said = read(r#","reason":" by hand","by":"alice""#).expect("good");
+    assert_eq!((said.reason(), said.by()), (Some(" by hand"), Some("alice")));
+    assert_eq!(read("").expect("good").reason(), None);
+    assert_eq!(pointers(read(r#","reason":"""#)), ["/reason"]);
+    assert_eq!(pointers(read(r#","reason":" \t\n","by":"\u3000""#)), ["/reason", "/by"]);
+    assert_eq!(read(r#","by":" ""#).expect_err("blank").errors[0].code, "blank");
 }
 
 #[test]

@@ -28,10 +28,10 @@ pub(super) struct ResolveArgs {
     #[arg(long, value_enum)]
     outcome: Settled,
     /// Why it is settled by hand
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = said)]
     reason: String,
     /// Who says so
-    #[arg(long, value_name = "NAME", env = "USER")]
+    #[arg(long, value_name = "NAME", env = "USER", value_parser = said)]
     by: String,
     #[command(flatten)]
     server: ServerArgs,
@@ -62,4 +62,9 @@ pub(super) async fn run(args: ResolveArgs) -> anyhow::Result<ExitCode> {
         false => show::transaction(&parsed(&answer)?),
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// They stay in the history: nobody would learn anything from a blank.
+fn said(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("it says nothing") } else { Ok(text.to_owned()) }
 }
