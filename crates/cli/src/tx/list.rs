@@ -149,19 +149,21 @@ fn row(transaction: &Transaction, now: Timestamp) -> [String; 5] {
     ]
 }
 
-/// A participant is called `scheme://host:port`; people leave out what goes without saying.
+/// A participant is called `scheme://host:port`. People leave out `http://`; a port is only known where a scheme is.
 pub(super) fn participant(text: &str) -> Result<String, String> {
-    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let has_scheme = text.contains("://");
+    let with_scheme = if has_scheme { text.to_owned() } else { format!("http://{text}") };
     let url: hyper::Uri = with_scheme.parse().map_err(|_| "it is no [http://]HOST:PORT".to_owned())?;
-    let port = match (url.port_u16(), url.scheme_str()) {
-        (Some(port), _) => port,
-        (None, Some("https")) => 443,
-        (None, _) => 80,
-    };
     let host = url.host().filter(|host| !host.is_empty()).ok_or("it names no host")?;
     if url.path() != "/" || url.query().is_some() {
         return Err("a participant has no path: [http://]HOST:PORT".into());
     }
+    let port = match (url.port_u16(), url.scheme_str()) {
+        (Some(port), _) => port,
+        (None, _) if !has_scheme => return Err(format!("it names no port: {host}:PORT, as in the branch's endpoint")),
+        (None, Some("https")) => 443,
+        (None, _) => 80,
+    };
     Ok(format!("{}://{}:{port}", url.scheme_str().unwrap_or("http"), host.to_ascii_lowercase()))
 }
 
@@ -185,15 +187,17 @@ mod tests {
         for (text, name) in [
             ("127.0.0.1:5001", "http://127.0.0.1:5001"),
             ("Stock:5001", "http://stock:5001"),
-            ("stock", "http://stock:80"),
+            ("http://stock", "http://stock:80"),
             ("https://pay.example", "https://pay.example:443"),
             ("http://[::1]:5001/", "http://[::1]:5001"),
         ] {
             assert_eq!(participant(text).as_deref(), Ok(name), "{text}");
         }
-        for odd in ["", "http://", "stock:5001/tx", "a b", "http://x?y"] {
+        for odd in ["", "http://", "stock:5001/tx", "a b", "http://x?y", "stock", "127.0.0.1", "[::1]", "stock:", ":80"]
+        {
             assert!(participant(odd).is_err(), "{odd}");
         }
+        assert!(participant("stock").unwrap_err().contains("it names no port"));
     }
 
     #[test]
