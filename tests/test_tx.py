@@ -132,6 +132,9 @@ def test_filters_are_asked_for(fake):
     for wrong in (["--phase", "comitting"], ["--since", "yesterday"], ["--participant", "a/b"], ["--limit", "0"]):
         code, out, err = server.tx("list", *wrong)
         assert code == 1 and wrong[0] in err, err
+    for command in ("list", "retry"):
+        code, out, err = server.tx(command, "--participant", "stock")
+        assert code == 1 and "it names no port: stock:PORT" in err, err
 
 
 COMMANDS = [
@@ -206,6 +209,12 @@ def test_resolve_sends_what_was_said(fake):
     for missing in (["--outcome", "committed"], ["--reason", "r"], ["--outcome", "maybe", "--reason", "r"]):
         code, out, err = server.tx("resolve", "g", "b", *missing)
         assert code == 1 and "--" in err, err
+    asked = len(server.requests)
+    for reason, by in (("", "me"), (" \n", "me"), ("r", ""), ("r", " ")):
+        code, out, err = server.tx("resolve", "g", "b", "--outcome", "committed", "--reason", reason, "--by", by)
+        assert code == 1 and "it says nothing" in err, err
+    assert server.tx("resolve", "g", "b", "--outcome", "committed", "--reason", "r", env={"USER": ""})[0] == 1
+    assert len(server.requests) == asked
 
 
 def event(seq, kind, **more):

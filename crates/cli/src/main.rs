@@ -5,6 +5,7 @@ mod demo;
 mod duration;
 mod output;
 mod participant;
+mod token;
 mod tx;
 
 use std::process::ExitCode;

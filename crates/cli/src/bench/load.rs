@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -31,6 +31,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(15);
 /// What to run.
 pub(super) struct Plan {
     pub(super) url: Uri,
+    pub(super) token: Option<String>,
     pub(super) door: Door,
     pub(super) clients: u32,
     pub(super) warmup: Duration,
@@ -130,6 +131,7 @@ async fn closed_loop(client: Rc<Client>, tally: Rc<Tally>) {
 struct Client {
     door: Door,
     authority: String,
+    authorization: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -163,7 +165,9 @@ impl Client {
             }
             Door::Classic => json!({"participants": participants.addresses}),
         };
-        Ok(Self { door: plan.door, authority, body: Bytes::from(body.to_string()) })
+        let authorization = plan.token.as_ref().map(|token| format!("Bearer {token}").parse()).transpose();
+        let authorization = authorization.context("the token has characters that no header can carry")?;
+        Ok(Self { door: plan.door, authority, authorization, body: Bytes::from(body.to_string()) })
     }
 
     async fn connect(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
@@ -197,10 +201,13 @@ impl Client {
     }
 
     async fn post(&self, sender: &mut SendRequest<Full<Bytes>>, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
-        let request = Request::post(path)
+        let mut request = Request::post(path)
             .header(HOST, &self.authority)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))?;
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         sender.ready().await?;
         let answer = sender.send_request(request).await?;
         let status = answer.status();

@@ -12,6 +12,8 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use hyper::Uri;
 
+use crate::token::TokenArgs;
+
 /// What `unanim bench --help` shows.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -28,6 +30,8 @@ pub(crate) struct BenchArgs {
     /// The coordinator, as http://HOST:PORT
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: Uri,
+    #[command(flatten)]
+    token: TokenArgs,
     /// The front door to go through
     #[arg(long, value_enum, default_value = "v1")]
     door: Door,
@@ -73,8 +77,10 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     if measure.is_zero() {
         bail!("--seconds must be more than 0");
     }
+    let token = args.token.read()?;
     let participants = participants::start()?;
-    let plan = load::Plan { url: args.url, door: args.door, clients: args.clients, warmup, measure, pid: args.pid };
+    let (url, door, clients, pid) = (args.url, args.door, args.clients, args.pid);
+    let plan = load::Plan { url, token, door, clients, warmup, measure, pid };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(load::run(&plan, &participants))?;
     let shown = match args.json {

@@ -7,14 +7,15 @@ use anyhow::{Context, anyhow};
 use unanim::client::Problem;
 use unanim::{Client, Error};
 
+use crate::token::TokenArgs;
+
 #[derive(clap::Args, Debug)]
 pub(super) struct ServerArgs {
     /// The coordinator
     #[arg(long, value_name = "URL", env = "UNANIM_SERVER", default_value = "http://127.0.0.1:8080")]
     server: String,
-    /// A file with the token to show
-    #[arg(long, value_name = "FILE", env = "UNANIM_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// CA certificates (PEM) to trust, instead of the system's
     #[arg(long, value_name = "PEM")]
     ca_file: Option<PathBuf>,
@@ -30,19 +31,17 @@ pub(super) struct Door {
 impl Door {
     /// A person waits: whatever fails is told at once, and not tried again.
     pub(super) fn new(args: &ServerArgs) -> anyhow::Result<Self> {
-        let token = args.token_file.as_ref().map(|path| {
-            let token = std::fs::read_to_string(path);
-            token.with_context(|| format!("cannot read the token file {}", path.display()))
-        });
+        let token = args.token.read()?;
+        let has_token = token.is_some();
         let mut builder = Client::builder();
-        if let Some(token) = token.transpose()? {
-            builder = builder.token(token.trim());
+        if let Some(token) = token {
+            builder = builder.token(token);
         }
         if let Some(file) = &args.ca_file {
             builder = builder.ca_file(file);
         }
         let client = builder.build([&args.server]).context("--server")?.with_patience(Duration::ZERO);
-        Ok(Self { client, has_token: args.token_file.is_some() })
+        Ok(Self { client, has_token })
     }
 
     /// What `error` means to who typed the command.

@@ -1,5 +1,7 @@
 //! `unanim bench` against a fake coordinator.
 
+use std::io::Write;
+
 use serde_json::Value;
 
 use crate::fake::{Answer, Fake};
@@ -45,6 +47,21 @@ fn classic_begins_and_prepares() {
     let prepare = fake.received().into_iter().find(|request| request.head.ends_with("/prepare")).unwrap();
     let body: Value = serde_json::from_str(&prepare.body).unwrap();
     assert_eq!(body["participants"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn it_shows_the_token() {
+    let fake = Fake::start(|_, request| match request.header("authorization") {
+        Some("Bearer s3cret") => Answer::Body(200, r#"{"gid":"g","outcome":"committed"}"#.into()),
+        _ => Answer::Body(401, "{}".into()),
+    });
+    let mut token = tempfile::NamedTempFile::new().unwrap();
+    writeln!(token, "s3cret").unwrap();
+    let (code, out) = run(&fake, &["--token-file", token.path().to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{out}");
+    let (code, out) = run(&fake, &[]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("401"), "{out}");
 }
 
 #[test]
