@@ -128,3 +128,16 @@ def test_bench_runs(server):
         "bench", "--url", server.url, "--door", "classic", "--clients", "4", "--seconds", "1", "--warmup", "0", timeout=60,
     )
     assert code == 0 and "p99" in out, out + err
+
+
+@pytest.mark.parametrize("door", ["v1", "classic"])
+def test_bench_shows_a_token(make_server, tmp_path, door):
+    token = tmp_path / "token"
+    token.write_text("s3cret-s3cret-s3cret\n")
+    token.chmod(0o600)
+    server = make_server("--token-file", token)
+    args = "bench", "--url", server.url, "--door", door, "--clients", "2", "--seconds", "0.3", "--warmup", "0"
+    code, out, err = run_unanim(*args, timeout=60, env={"UNANIM_TOKEN_FILE": str(token)})
+    assert code == 0 and "p99" in out, out + err
+    code, out, err = run_unanim(*args, timeout=60)
+    assert code == 1 and "401" in out, out + err

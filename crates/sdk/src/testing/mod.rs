@@ -1,6 +1,6 @@
 //! For the tests of your own [`ResourceManager`]: repeats, reorders, doubles and cuts off every operation, restarts in
-//! between, and checks after each step that nothing changed twice, that nothing was lost, and that every answer is one
-//! that a coordinator can rely on.
+//! between, ends what is held as asking in doubt does, calls as another coordinator would, and checks after each step that
+//! nothing changed twice, that nothing was lost, and that every answer is one that a coordinator can rely on.
 
 mod run;
 mod step;
