@@ -29,8 +29,8 @@ Examples:
   unanim serve                     run a coordinator on 127.0.0.1:8080
   unanim tx submit order.json      hand it a transaction, and wait for its end
 
-Every subcommand's --help ends with an example and its exit codes; a mistake in the arguments
-is 1 everywhere."
+Every subcommand's --help ends with an example and its exit codes; a mistake in
+the arguments is 1 everywhere."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -45,7 +45,7 @@ enum Command {
     Serve(Box<unanim_server::ServeArgs>),
     /// Watch it work: a shop, its crashes, and books that add up
     Demo(demo::DemoArgs),
-    /// Submit a transaction, or show one
+    /// Submit, show, list and follow transactions, and help those that are stuck
     Tx(tx::TxArgs),
     /// Run a durable participant with accounts, to try things with
     DemoParticipant(participant::ParticipantArgs),
@@ -125,5 +125,18 @@ mod tests {
             command.get_subcommands_mut().for_each(check);
         }
         Cli::command().get_subcommands_mut().for_each(check);
+    }
+
+    /// Otherwise a terminal of 80 columns breaks the lines again, and examples cannot be copied.
+    #[test]
+    fn what_stands_after_the_options_is_narrow() {
+        fn check(command: &clap::Command) {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in after.lines() {
+                assert!(line.chars().count() < 80 || command.get_name() == "bench", "{}: {line}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 }

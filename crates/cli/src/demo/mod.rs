@@ -22,15 +22,16 @@ pub(crate) use self::tether::hold;
 /// What `unanim demo --help` shows.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-It runs on free loopback ports, in a temporary folder which it removes, and takes a few seconds.
-After a SIGKILL its processes are gone too, but the folder stays.
+It runs on free loopback ports, in a temporary folder which it removes, and
+takes a few seconds. After a SIGKILL its processes are gone too, but the folder
+stays.
 
 Example:
   unanim demo
-  unanim demo --keep        then look at the databases and logs in the folder that it names
+  unanim demo --keep        then look at databases and logs in its folder
 
-Exit codes: 0 when the books add up and nothing is held; 1 when not, with the reason; when
-interrupted 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).")]
+Exit codes: 0 when the books add up and nothing is held; 1 when not, with the
+reason; when interrupted 130 (SIGINT), 143 (SIGTERM) or 129 (SIGHUP).")]
 pub(crate) struct DemoArgs {
     /// Leave the folder with databases and logs behind
     #[arg(long)]

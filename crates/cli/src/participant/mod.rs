@@ -30,16 +30,19 @@ const BROKEN_STORE: i32 = 70;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Protocols:
-  v1       POST any path with the headers Unanim-Op (prepare, commit, rollback, commit_one_phase),
-           Unanim-Gid, Unanim-Branch and Unanim-Inquiry; the body is the payload,
-           {\"account\":\"widgets\",\"amount\":-2}
-  classic  POST /transaction/<gid>/prepare|commit|rollback, no body (see --classic-account)
+  v1       POST any path with the headers Unanim-Op (prepare, commit, rollback,
+           commit_one_phase), Unanim-Gid, Unanim-Branch and Unanim-Inquiry; the
+           body is the payload, {\"account\":\"widgets\",\"amount\":-2}
+  classic  POST /transaction/<gid>/prepare|commit|rollback, no body
+           (see --classic-account)
   reads    GET /books, GET /livez
 
 Example:
-  unanim demo-participant --listen 127.0.0.1:5001 --data-dir ./stock --account widgets=100
+  unanim demo-participant --listen 127.0.0.1:5001 --data-dir ./stock \\
+                          --account widgets=100
 
-Exit codes: 0 after SIGTERM or SIGINT; 1 when it cannot start; 70 when its database cannot be written.")]
+Exit codes: 0 after SIGTERM or SIGINT; 1 when it cannot start; 70 when its
+database cannot be written.")]
 pub(crate) struct ParticipantArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5001")]

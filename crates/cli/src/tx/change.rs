@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use unanim::Wait;
@@ -19,8 +20,8 @@ const IN_FLIGHT_MAX: usize = 16;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-A transaction whose participants do not answer is called again in growing pauses, up to 30 s. When
-they are back, this saves the rest of the pause.
+A transaction whose participants do not answer is called again in growing
+pauses, up to 30 s. When they are back, this saves the rest of the pause.
 
 Example:
   unanim tx retry order-17
@@ -30,7 +31,7 @@ Example:
 Exit codes: 0; 1 when one could not be retried, or on another error.")]
 pub(super) struct RetryArgs {
     /// The transactions' gids
-    #[arg(required_unless_present_any = ["participant", "stuck"], conflicts_with_all = ["participant", "stuck"])]
+    #[arg(conflicts_with_all = ["participant", "stuck"])]
     gids: Vec<String>,
     /// All that are open and have a branch at this participant: [http://]HOST:PORT
     #[arg(long, value_name = "PARTICIPANT", value_parser = list::participant)]
@@ -50,7 +51,8 @@ pub(super) struct RetryArgs {
 Example:
   unanim tx rollback order-17 order-18
 
-Exit codes: 0; 1 when one could not be rolled back (it is committed, say), or on another error.")]
+Exit codes: 0; 1 when one could not be rolled back (it is committed, say), or
+on another error.")]
 pub(super) struct RollbackArgs {
     #[command(flatten)]
     named: NamedArgs,
@@ -58,8 +60,9 @@ pub(super) struct RollbackArgs {
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Finished transactions leave by themselves after --retention of the server; this is for those that
-stay longer, such as those with a branch that was resolved by hand.
+Finished transactions leave by themselves after --retention of the server;
+this is for those that stay longer, such as those with a branch that was
+resolved by hand.
 
 Example:
   unanim tx forget order-17
@@ -92,6 +95,9 @@ enum Change {
 }
 
 pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
+    if args.gids.is_empty() && args.participant.is_none() && !args.stuck {
+        bail!("which transactions? Name gids, or give --participant or --stuck");
+    }
     let door = Door::new(&args.server)?;
     let gids = match args.participant.is_some() || args.stuck {
         true => open(&door, args.participant, args.stuck).await?,

@@ -27,13 +27,14 @@ const UNDECIDED: u8 = 3;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  unanim tx submit order.json            submit a transaction and wait for its end
-  unanim tx list --stuck                 what wants a person to look
-  unanim tx get order-17                 who has not answered, and what the last reply was
-  unanim tx retry --stuck                call now, instead of when the next attempt is due
-  unanim tx watch order-17               every event, as it happens
+  unanim tx submit order.json   submit a transaction and wait for its end
+  unanim tx list --stuck        what wants a person to look
+  unanim tx get order-17        who has not answered, and the last reply
+  unanim tx retry --stuck       call now, not when the next attempt is due
+  unanim tx watch order-17      every event, as it happens
 
-All of them take --server (or UNANIM_SERVER), --token-file (or UNANIM_TOKEN_FILE), and --json.")]
+All of them take --server (or UNANIM_SERVER), --token-file (or
+UNANIM_TOKEN_FILE), and --json.")]
 pub(crate) struct TxArgs {
     #[command(subcommand)]
     command: TxCommand,

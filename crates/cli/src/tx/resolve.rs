@@ -11,12 +11,18 @@ use crate::output;
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-For a branch whose participant will never answer, when you know how its work really ended, or have
-done it by hand. The transaction's outcome does not change by it; where it differs from what you
-say, the transaction is marked with a heuristic. --reason and --by stay in its history.
+For a branch whose participant will never answer, when you know how its work
+really ended, or have done it by hand. --reason and --by stay in the
+transaction's history.
+
+An outcome that is decided does not change by it; where it differs from what
+you say, the transaction is marked with a heuristic. Of a one-phase transaction
+that is stuck, what you say is the decision. Anything else that is undecided is
+refused: roll it back, or let its deadline do so.
 
 Example:
-  unanim tx resolve order-17 pay --outcome committed --reason 'booked by hand, ticket 4711' --by alice
+  unanim tx resolve order-17 pay --outcome committed \\
+                    --reason 'booked by hand, ticket 4711' --by alice
 
 Exit codes: 0 resolved, 1 error.")]
 pub(super) struct ResolveArgs {

@@ -51,15 +51,30 @@ fn remarks(transaction: &Transaction) -> String {
 
 /// `pay refused (no funds)`
 pub(super) fn why(reason: &Reason) -> String {
-    let said = match reason.code.as_str() {
-        "refused" => "refused",
-        "deadline" => "the deadline passed",
-        "client" => "the client wished it",
-        other => other,
+    let branch = reason.branch.as_ref().map(|branch| printable(branch));
+    let detail = reason.detail.as_ref().map(|detail| printable(detail));
+    let (said, words) = match (reason.code.as_str(), branch) {
+        // The branch is the one whose vote was missing.
+        ("deadline", branch) => ("the deadline passed".to_owned(), branch.map(|b| silence(&b, detail.as_deref()))),
+        // A person resolved the only branch, and decided by that.
+        ("client", Some(branch)) => (format!("{branch} was resolved"), detail),
+        ("client", None) => ("the client wished it".to_owned(), detail),
+        (code, Some(branch)) => (format!("{branch} {code}"), detail),
+        (code, None) => (code.to_owned(), detail),
     };
-    let who = reason.branch.as_ref().map(|branch| format!("{} ", printable(branch))).unwrap_or_default();
-    let words = reason.detail.as_ref().map(|detail| format!(" ({})", printable(detail))).unwrap_or_default();
-    format!("{who}{said}{words}")
+    let words = words.map(|words| format!(" ({words})")).unwrap_or_default();
+    format!("{said}{words}")
+}
+
+/// How the branch's last call ended, which the coordinator says of an "it".
+fn silence(branch: &str, detail: Option<&str>) -> String {
+    match detail {
+        Some(detail) => match detail.strip_prefix("it ") {
+            Some(rest) => format!("{branch} {rest}"),
+            None => format!("{branch}: {detail}"),
+        },
+        None => format!("{branch} had not answered"),
+    }
 }
 
 fn details(transaction: &Transaction, now: Timestamp) -> String {
@@ -117,6 +132,28 @@ fn reply(last: &Last, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_reads_well() {
+        for (reason, text) in [
+            (
+                r#"{"code": "deadline", "branch": "bank", "detail": "it answered with status 500"}"#,
+                "the deadline passed (bank answered with status 500)",
+            ),
+            (
+                r#"{"code": "deadline", "branch": "bank", "detail": "no connection"}"#,
+                "the deadline passed (bank: no connection)",
+            ),
+            (r#"{"code": "deadline", "branch": "bank"}"#, "the deadline passed (bank had not answered)"),
+            (r#"{"code": "deadline"}"#, "the deadline passed"),
+            (r#"{"code": "refused", "branch": "pay"}"#, "pay refused"),
+            (r#"{"code": "client"}"#, "the client wished it"),
+            (r#"{"code": "client", "branch": "pay", "detail": "ticket 4711"}"#, "pay was resolved (ticket 4711)"),
+            (r#"{"code": "later", "branch": "pay"}"#, "pay later"),
+        ] {
+            assert_eq!(why(&serde_json::from_str(reason).unwrap()), text, "{reason}");
+        }
+    }
 
     #[test]
     fn a_transaction_reads_well() {

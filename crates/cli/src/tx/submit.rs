@@ -29,8 +29,9 @@ enum Wait {
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The file holds the JSON body of POST /v1/transactions. A gid that it lacks is made before it is
-sent, so that it can be sent again, after a lost connection or a 503, without running twice.
+The file holds the JSON body of POST /v1/transactions. A gid that it lacks is
+made before it is sent, so that it can be sent again, after a lost connection
+or a 503, without running twice.
 
 Example:
   unanim tx submit - <<'END'

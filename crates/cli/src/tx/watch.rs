@@ -16,13 +16,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-It prints what has happened so far and then every event as it happens. When the server is away
-it waits until it is back, and goes on where it was.
+It prints what has happened so far and then every event as it happens. When the
+server is away it waits until it is back, and goes on where it was.
 
 Example:
   unanim tx watch order-17
 
-Exit codes: 0 committed, 2 aborted, 3 not finished when --timeout was over, 1 error.")]
+Exit codes: 0 committed, 2 aborted, 3 not finished when --timeout was over,
+1 error.")]
 pub(super) struct WatchArgs {
     /// The transaction's gid
     gid: String,

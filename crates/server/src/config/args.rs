@@ -9,7 +9,8 @@ pub struct ServeArgs {
     /// TOML file with settings, named as the flags with _ for - [env: UNANIM_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print the settings in effect as TOML (where each comes from goes to stderr), and end
+    /// Print the settings in effect as TOML (where each comes from goes to stderr), and end. Files that they name are
+    /// not read
     #[arg(long)]
     pub print_config: bool,
 
@@ -78,16 +79,20 @@ pub struct ServeArgs {
 }
 
 const AFTER_HELP: &str = "\
-Every setting may also be a key of the --config file (data_dir = \"/var/lib/unanim\") or a variable of the environment
-(UNANIM_DATA_DIR=/var/lib/unanim; UNANIM_ALLOW separates with commas). The later wins: file, environment, flags.
+Every setting may also be a key of the --config file, such as
+data_dir = \"/var/lib/unanim\", or a variable of the environment, such as
+UNANIM_DATA_DIR=/var/lib/unanim (UNANIM_ALLOW separates with commas). The later
+wins: file, environment, flags.
 
-Not settings, the same everywhere: call 10 s unless the branch says otherwise, connect 3 s, backoff 100 ms to 30 s,
-transaction deadline 60 s, a client's wait at most 60 s, in flight per participant 64, request body 16 MiB, payload
-1 MiB, reply 64 KiB, branches 10,000, headers within 30 s, a body within 60 s.
+Not settings, the same everywhere: call 10 s unless the branch says otherwise,
+connect 3 s, backoff 100 ms to 30 s, transaction deadline 60 s, a client's wait
+at most 60 s, in flight per participant 64, request body 16 MiB, payload 1 MiB,
+reply 64 KiB, branches 10,000, headers within 30 s, a body within 60 s.
 
 Example:
-  unanim serve --data-dir /var/lib/unanim --allow '*.shop.internal' --allow 10.0.0.0/8 --token-file /etc/unanim/token \\
-               --listen 10.1.2.3:8080";
+  unanim serve --data-dir /var/lib/unanim --listen 10.1.2.3:8080 \\
+               --token-file /etc/unanim/token \\
+               --allow '*.shop.internal' --allow 10.0.0.0/8";
 
 impl ServeArgs {
     /// What was given, by the names of the settings.
