@@ -54,7 +54,20 @@ def test_a_problems_type_is_a_page(server):
     assert page.status_code == 200 and "not_found" in page.text and "What to do" in page.text
 
 
-@pytest.mark.parametrize("path", ["/docs/", "/docs/nothing", "/docs/errors/nothing", "/docs/../Cargo.toml", "/docs/adr/README", "/docs/%2e%2e/x", "/docs/errors/"])
+@pytest.mark.parametrize("path", ["/docs", "/docs/v1", "/docs/errors", "/docs/errors/closed"])
+def test_a_slash_at_the_end_leads_to_the_page(make_server, tmp_path, path):
+    (tmp_path / "token").write_text("s3cret-s3cret-s3cret")
+    (tmp_path / "token").chmod(0o600)
+    server = make_server("--token-file", tmp_path / "token")
+    moved = server.get(path + "/", allow_redirects=False)
+    assert moved.status_code == 308 and moved.content == b""
+    # Relative, as the links of the pages are: a proxy may show all of them under a prefix.
+    assert moved.headers["Location"].startswith("../")
+    followed = server.get(path + "/")
+    assert followed.status_code == 200 and followed.url == server.url + path
+
+
+@pytest.mark.parametrize("path", ["/docs//", "/docs/nothing", "/docs/nothing/", "/docs/errors/nothing", "/docs/../Cargo.toml", "/docs/adr/README", "/docs/%2e%2e/x", "/docs/style.css/"])
 def test_other_pages_are_not_there(server, path):
     problem(server.get(path), 404, "not_found")
 

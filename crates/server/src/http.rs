@@ -127,6 +127,12 @@ impl Reply {
         Reply { content_type: None, ..Reply::new(StatusCode::NO_CONTENT, JSON, Bytes::new()) }
     }
 
+    /// It is elsewhere, for good.
+    pub(crate) fn moved(location: &str) -> Reply {
+        let reply = Reply::new(StatusCode::PERMANENT_REDIRECT, JSON, Bytes::new());
+        Reply { content_type: None, ..reply }.located(location)
+    }
+
     /// A page of the server's own, or a part of one.
     pub(crate) fn page(content_type: &'static str, body: Bytes) -> Reply {
         Reply { is_page: true, ..Reply::new(StatusCode::OK, HeaderValue::from_static(content_type), body) }

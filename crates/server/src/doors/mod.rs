@@ -67,6 +67,7 @@ async fn passed(app: &Rc<App>, route: Route, request: Request<Incoming>) -> Resu
         Route::Reference => Ok(docs::reference(app)),
         Route::Style => Ok(docs::style()),
         Route::Page(page) => Ok(docs::page(app, page)),
+        Route::Slashed(location) => Ok(Reply::moved(&location)),
         Route::Transactions if method == Method::GET => v1::list::list(app, request.uri().query()).await,
         Route::Transactions => v1::submit::submit(app, request).await,
         Route::Transaction(gid) if method == Method::DELETE => v1::change::forget(app, gid, request).await,
@@ -119,7 +120,8 @@ impl Route {
     fn ward(&self) -> Ward {
         match (self, self.door()) {
             (Route::Live | Route::Ready, _) => Ward::Open,
-            (Route::OpenApi | Route::Reference | Route::Style | Route::Page(_), _) => Ward::Public,
+            (Route::OpenApi | Route::Reference | Route::Style, _) => Ward::Public,
+            (Route::Page(_) | Route::Slashed(_), _) => Ward::Public,
             (_, Door::Classic) => Ward::Classic,
             (_, Door::V1 | Door::Other) => Ward::Guarded,
         }

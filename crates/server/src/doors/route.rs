@@ -14,6 +14,8 @@ pub(super) enum Route {
     Reference,
     Style,
     Page(&'static Page),
+    /// A page's path with a slash at its end, where the page's links would lead elsewhere; and where it is, seen from there.
+    Slashed(String),
     Transactions,
     Transaction(Gid),
     Outcome(Gid),
@@ -52,7 +54,7 @@ impl Route {
                 } else if let Some(rest) = path.strip_prefix("/transaction/") {
                     named(rest, classic)
                 } else if let Some(name) = path.strip_prefix("/docs/") {
-                    docs::page_of(name).map_or(Route::Nowhere, Route::Page)
+                    page(name)
                 } else {
                     Route::Nowhere
                 }
@@ -78,7 +80,7 @@ impl Route {
             | Route::ClassicCommit(_)
             | Route::ClassicRollback(_) => Door::Classic,
             Route::Live | Route::Ready | Route::Metrics | Route::BadName(_) | Route::Nowhere => Door::Other,
-            Route::OpenApi | Route::Reference | Route::Style | Route::Page(_) => Door::Other,
+            Route::OpenApi | Route::Reference | Route::Style | Route::Page(_) | Route::Slashed(_) => Door::Other,
         }
     }
 
@@ -92,7 +94,7 @@ impl Route {
             Route::Live | Route::Ready | Route::Metrics | Route::Transactions | Route::Transaction(_) => None,
             Route::Outcome(_) | Route::Branches(_) | Route::Commit(_) | Route::Rollback(_) => None,
             Route::Retry(_) | Route::History(_) | Route::Events(_) | Route::Resolve(..) => None,
-            Route::OpenApi | Route::Reference | Route::Style | Route::Page(_) => None,
+            Route::OpenApi | Route::Reference | Route::Style | Route::Page(_) | Route::Slashed(_) => None,
             Route::ClassicBegin | Route::BadName(_) | Route::Nowhere => None,
         }
     }
@@ -123,7 +125,7 @@ impl Route {
             Route::ClassicPrepare(_) => "/transaction/{gid}/prepare",
             Route::ClassicCommit(_) => "/transaction/{gid}/commit",
             Route::ClassicRollback(_) => "/transaction/{gid}/rollback",
-            Route::BadName(_) | Route::Nowhere => return None,
+            Route::Slashed(_) | Route::BadName(_) | Route::Nowhere => return None,
         })
     }
 }
@@ -131,6 +133,20 @@ impl Route {
 /// Whether a path is a question for an outcome, whatever stands where its gid should.
 pub(super) fn is_inquiry(path: &str) -> bool {
     path.strip_prefix("/v1/transactions/").is_some_and(|rest| rest.ends_with("/outcome"))
+}
+
+/// `name` is what follows `/docs/`.
+fn page(name: &str) -> Route {
+    if let Some(page) = docs::page_of(name) {
+        return Route::Page(page);
+    }
+    match name.strip_suffix('/') {
+        None if name.is_empty() => Route::Slashed("../docs".into()),
+        Some(name) if docs::page_of(name).is_some() => {
+            Route::Slashed(format!("../{}", name.rsplit('/').next().unwrap_or(name)))
+        }
+        Some(_) | None => Route::Nowhere,
+    }
 }
 
 /// `rest` is `<gid>` or `<gid>/<verb>`.
@@ -217,6 +233,9 @@ mod tests {
                 "/v1/transactions/g/branches/a%2Fb/resolve",
                 Route::Resolve(gid("g"), BranchId::new("a/b").expect("a name")),
             ),
+            ("/docs/", Route::Slashed("../docs".into())),
+            ("/docs/errors/", Route::Slashed("../errors".into())),
+            ("/docs/errors/closed/", Route::Slashed("../closed".into())),
             ("/v1/transactions/g/branches//resolve", Route::Nowhere),
             ("/v1/transactions/g/branches/a/b/resolve", Route::Nowhere),
         ] {
@@ -252,6 +271,8 @@ mod tests {
             "/transaction/",
             "/transaction/g/explode",
             "/livez/",
+            "/docs//",
+            "/docs/nothing/",
             "/transactions",
         ] {
             assert_eq!(Route::of(path), Route::Nowhere, "{path}");
