@@ -53,7 +53,7 @@ pub struct Figures {
     pub committed: u64,
     /// Transactions that ended aborted in this lane.
     pub aborted: u64,
-    /// Transactions that ended in this lane with a branch that had finished on its own.
+    /// Transactions that ended in this lane with a branch that had finished on its own, or was resolved against the decision.
     pub heuristics: u64,
     /// Open transactions that were loaded from the store.
     pub loaded: u64,

@@ -28,7 +28,7 @@ impl Alerts {
             }
             Alert::Stuck { .. } => self.unnamed += 1,
             Alert::Heuristic(branch, how) => {
-                tracing::warn!(%gid, %branch, ?how, "a participant has finished on its own: a person must compare");
+                tracing::warn!(%gid, %branch, ?how, "a participant finished on its own, or a person resolved its branch against the decision: compare the books");
             }
         }
     }

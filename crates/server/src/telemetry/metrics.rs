@@ -171,7 +171,7 @@ fn lane(page: &mut Page, node: &NodeFigures) {
     page.one(
         "unanim_heuristics_total",
         "counter",
-        "Reports of participants that finished on their own: alert on these.",
+        "Transactions that ended with a branch that finished on its own or was resolved against the decision: alert on these.",
         lane.heuristics,
     );
     page.one("unanim_calls_in_flight", "gauge", "Calls to participants under way.", lane.calls_in_flight);
