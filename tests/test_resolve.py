@@ -34,7 +34,8 @@ def test_it_ends_the_calls_and_the_transaction(waiting):
     calls = len(b.calls("commit"))
     for _ in range(2):
         assert resolve(server, "a/b", "y/z").status_code == 200, "the same again is the same"
-    problem(resolve(server, "a/b", "y/z", {**HOW, "outcome": "rolled_back"}), 409, "already_decided")
+    other = problem(resolve(server, "a/b", "y/z", {**HOW, "outcome": "rolled_back"}), 409, "already_decided")
+    assert other["detail"] == "y/z has ended, committed"
     server.kill9()
     server.start()
     view = server.read("a/b")
@@ -49,6 +50,10 @@ def test_what_contradicts_is_marked_and_changes_no_outcome(waiting):
     view = resolve(server, "a/b", "y/z", {"outcome": "rolled_back"}).json()
     assert (view["phase"], view["outcome"], view["heuristic"]) == ("committed", "committed", "rollback"), view
     assert view["branches"][1]["resolution"] == {"outcome": "rolled_back", "reason": None, "by": None}
+    # In the word that the person gave, not in that of an outcome.
+    assert problem(resolve(server, "a/b", "y/z"), 409, "already_decided")["detail"] == "y/z has ended, rolled_back"
+    wait_until(lambda: "unanim_heuristics_total 1\n" in server.get("/metrics").text, what="the metric")
+    assert "or a person resolved its branch against the decision" in server.log()
 
 
 def test_a_branch_that_has_acknowledged_has_ended(waiting):
@@ -79,6 +84,8 @@ def test_of_a_stuck_one_phase_transaction_it_is_the_decision(make_server, make_p
     a = make_participant().on("commit_one_phase", reply(503))
     server.submit(two_phase("g", a.branch("x", one_phase=True, retry={"max_ms": 100})))
     wait_until(lambda: server.read("g")["stuck"], what="the mark")
+    refused = problem(server.post("/v1/transactions/g/rollback"), 409, "closed")
+    assert refused["detail"] == "a one-phase commit is under way: only its participant's answer tells how it ends"
     view = resolve(server, "g", "x", {"outcome": "rolled_back", "by": "bob"}).json()
     assert (view["phase"], view["outcome"]) == ("aborted", "aborted")
 

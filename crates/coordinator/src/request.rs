@@ -213,7 +213,7 @@ pub enum Alert {
         /// How many those are in all.
         count: usize,
     },
-    /// This branch has finished on its own.
+    /// This branch has finished on its own, or a person has resolved it against the decision.
     Heuristic(BranchId, Heuristic),
 }
 
@@ -244,6 +244,8 @@ pub enum Refusal {
     BranchConflict(BranchId),
     /// Too late for that, in this phase.
     Closed(Phase),
+    /// Not to be rolled back: its one call may have committed already.
+    OnePhase,
     /// The other outcome is decided.
     AlreadyDecided(Outcome),
     /// Not decided yet: there is nothing that a person could resolve.

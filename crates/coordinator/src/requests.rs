@@ -292,6 +292,7 @@ impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Refusal {
         match rejection {
             Rejection::Closed(phase) => Refusal::Closed(phase),
+            Rejection::OnePhase => Refusal::OnePhase,
             Rejection::AlreadyDecided(outcome) => Refusal::AlreadyDecided(outcome),
             Rejection::BranchConflict(id) => Refusal::BranchConflict(id),
             Rejection::TooManyBranches(max) => Refusal::TooManyBranches(max),

@@ -99,6 +99,9 @@ pub enum Rejection {
     /// Past the phase in which this is possible.
     #[error("the transaction is {0:?}")]
     Closed(Phase),
+    /// The one call of a one-phase transaction may have committed already: only its answer tells.
+    #[error("a one-phase commit is under way")]
+    OnePhase,
     /// The other outcome is decided.
     #[error("already {0:?}")]
     AlreadyDecided(Outcome),

@@ -122,7 +122,7 @@ fn requested(txn: &Transaction, decision: Decision) -> Result<(), Rejection> {
     match (decision, txn.phase) {
         (Decision::Commit, Phase::Active) if txn.branches.is_empty() => Err(Rejection::NoBranches),
         // The one call may have committed already; only its answer tells.
-        (Decision::Rollback, Phase::Preparing) if txn.one_phase() => Err(Rejection::Closed(txn.phase)),
+        (Decision::Rollback, Phase::Preparing) if txn.one_phase() => Err(Rejection::OnePhase),
         (Decision::Rollback, Phase::Committing | Phase::Committed) => {
             Err(Rejection::AlreadyDecided(Outcome::Committed))
         }

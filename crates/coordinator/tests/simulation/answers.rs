@@ -160,6 +160,10 @@ impl World {
                 ensure(*phase != Phase::Active, "active is not closed")?;
                 ensure(txn.is_some_and(|txn| reached(txn, *phase)), "that phase is not durable")
             }
+            Refusal::OnePhase => ensure(
+                txn.is_some_and(|txn| txn.one_phase() && reached(txn, Phase::Preparing)),
+                "no one call is under way",
+            ),
             Refusal::AlreadyDecided(outcome) => {
                 ensure(txn.is_some_and(|txn| txn.outcome() == Some(*outcome)), "that outcome is not durable")
             }

@@ -386,7 +386,7 @@ fn may_ask_again(refusal: &Refusal) -> bool {
         | Refusal::NotAdmitted(_)
         | Refusal::NotFound => true,
         Refusal::GidConflict | Refusal::BranchConflict(_) | Refusal::Closed(_) | Refusal::AlreadyDecided(_) => false,
-        Refusal::NotDecided(_) | Refusal::NoSuchBranch(_) | Refusal::BranchEnded(..) => false,
+        Refusal::OnePhase | Refusal::NotDecided(_) | Refusal::NoSuchBranch(_) | Refusal::BranchEnded(..) => false,
         Refusal::NoBranches | Refusal::TooManyBranches(_) | Refusal::PayloadTooLarge(..) => false,
     }
 }

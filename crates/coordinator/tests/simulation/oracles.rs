@@ -358,6 +358,7 @@ fn kind(answer: &Answer) -> &'static str {
             Refusal::GidConflict => "refused: gid conflict",
             Refusal::BranchConflict(_) => "refused: branch conflict",
             Refusal::Closed(_) => "refused: closed",
+            Refusal::OnePhase => "refused: one phase",
             Refusal::AlreadyDecided(_) => "refused: already decided",
             Refusal::NotDecided(_) => "refused: not decided",
             Refusal::NoSuchBranch(_) => "refused: no such branch",

@@ -58,11 +58,11 @@ fn before_its_call_the_deadline_holds() {
 fn a_client_cannot_roll_back_what_may_have_committed() {
     let rollback = Event::Requested(Decision::Rollback, None);
     let mut txn = asked();
-    assert_eq!(txn.try_step(rollback.clone()), Err(Rejection::Closed(Phase::Preparing)));
+    assert_eq!(txn.try_step(rollback.clone()), Err(Rejection::OnePhase));
     txn.reply(0, timeout());
-    assert_eq!(txn.try_step(rollback.clone()), Err(Rejection::Closed(Phase::Preparing)));
+    assert_eq!(txn.try_step(rollback.clone()), Err(Rejection::OnePhase));
     assert_eq!(txn.reload(), only([call(0, CommitOnePhase, 1)]));
-    assert_eq!(txn.try_step(rollback), Err(Rejection::Closed(Phase::Preparing)));
+    assert_eq!(txn.try_step(rollback), Err(Rejection::OnePhase));
     let mut txn = Driven::with([alone("a")]);
     assert_eq!(txn.rollback(), forced([aborted(ReasonCode::Client), Finished], []));
 }

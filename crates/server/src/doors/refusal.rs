@@ -2,7 +2,7 @@
 use unanim_api::names::{outcome_name, phase_name};
 use unanim_api::{Problem, ProblemCode, rfc3339};
 use unanim_coordinator::{Admission, Refusal};
-use unanim_engine::{BranchId, Gid};
+use unanim_engine::{BranchId, Gid, Outcome};
 use unanim_node::NotForgotten;
 
 /// The problem that a refusal is; `place` says where in the request a branch is.
@@ -43,6 +43,9 @@ fn explained(refusal: Refusal, place: impl Fn(&BranchId) -> String) -> Problem {
         Refusal::Closed(phase) => {
             Problem::new(ProblemCode::Closed, format!("the transaction is {}", phase_name(phase)))
         }
+        Refusal::OnePhase => {
+            of(ProblemCode::Closed, "a one-phase commit is under way: only its participant's answer tells how it ends")
+        }
         Refusal::AlreadyDecided(outcome) => {
             Problem::new(ProblemCode::AlreadyDecided, format!("the transaction is {}", outcome_name(Some(outcome))))
         }
@@ -52,7 +55,12 @@ fn explained(refusal: Refusal, place: impl Fn(&BranchId) -> String) -> Problem {
         ),
         Refusal::NoSuchBranch(id) => Problem::new(ProblemCode::NotFound, format!("no branch is called {id}")),
         Refusal::BranchEnded(id, outcome) => {
-            Problem::new(ProblemCode::AlreadyDecided, format!("{id} has ended, {}", outcome_name(Some(outcome))))
+            // In the words in which a person says it.
+            let ended = match outcome {
+                Outcome::Committed => "committed",
+                Outcome::Aborted => "rolled_back",
+            };
+            Problem::new(ProblemCode::AlreadyDecided, format!("{id} has ended, {ended}"))
         }
         Refusal::NotFound => of(ProblemCode::NotFound, "no transaction has this gid"),
         Refusal::NoBranches => {
