@@ -188,7 +188,7 @@ fn with_digests(text: &str, branches: &mut [BranchSpec]) {
     let written: Written<'_> = serde_json::from_str(text).expect("it was read before");
     for (spec, written) in branches.iter_mut().zip(written.branches.unwrap_or_default()) {
         let digest = canonical::digest(written.get()).expect("the whole is not too deep");
-        *spec = spec.clone().with_digest(digest);
+        spec.set_digest(digest);
     }
 }
 

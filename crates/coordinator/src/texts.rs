@@ -42,3 +42,26 @@ fn share_one<T: Hash + Eq + ?Sized>(known: &mut Set<Arc<T>>, one: &mut Arc<T>) {
     }
     *one = known.get_or_insert_with(one, Arc::clone).clone();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hash::BuildHasher;
+    use unanim_engine::{Dialect, Participant, Target};
+
+    #[test]
+    fn callees_of_one_url_that_differ_do_not_end_in_one_chain() {
+        let callee = |call_timeout_ms, one_phase, refused: &[u16]| Callee {
+            participant: Participant::new("http://stock:5001").expect("a name"),
+            target: Target::One("http://stock:5001/tx".into()),
+            dialect: Dialect::V1,
+            call_timeout_ms,
+            retry: None,
+            refused_statuses: refused.into(),
+            one_phase,
+        };
+        let all = [callee(1, false, &[409]), callee(2, false, &[409]), callee(1, true, &[409]), callee(1, false, &[])];
+        let hashes: std::collections::BTreeSet<u64> = all.iter().map(|one| HashKey([1, 2]).hash_one(one)).collect();
+        assert_eq!(hashes.len(), all.len());
+    }
+}

@@ -3,7 +3,6 @@ use crate::{BranchId, Failure, Heuristic, Op, Participant, Reply, Resolution, Re
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Which protocol a participant speaks.
@@ -40,7 +39,7 @@ impl Target {
 }
 
 /// Whom a branch's calls go to, and how. Many branches have the same one, so that equal ones can be kept once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Callee {
     /// Whom the calls count against.
     pub participant: Participant,
@@ -56,13 +55,6 @@ pub struct Callee {
     pub refused_statuses: Box<[u16]>,
     /// Where it is the only branch, one call votes and commits.
     pub one_phase: bool,
-}
-
-/// Hardly any two are called at the same place in different ways.
-impl Hash for Callee {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.target.hash(state);
-    }
 }
 
 impl Callee {
@@ -126,8 +118,13 @@ impl BranchSpec {
 
     /// With this digest.
     pub fn with_digest(mut self, digest: [u8; 32]) -> BranchSpec {
-        self.rare.get_or_insert_default().digest = Some(digest);
+        self.set_digest(digest);
         self
+    }
+
+    /// Gives it this digest.
+    pub fn set_digest(&mut self, digest: [u8; 32]) {
+        self.rare.get_or_insert_default().digest = Some(digest);
     }
 
     /// Whether both were given alike: by digest where both have one, else by what they say.

@@ -17,13 +17,14 @@ use crate::token::TokenArgs;
 /// What `unanim bench --help` shows.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Every client sends its next transaction when the one before is answered. Two participants that
-always say yes run inside this process, on free loopback ports and a thread of their own. A v1
-transaction is one POST that waits for the decision; a classic one is POST /transaction and then
-POST .../prepare.
+Every client sends its next transaction when the one before is answered. Two
+participants that always say yes run inside this process, on free loopback
+ports and a thread of their own. A v1 transaction is one POST that waits for
+the decision; a classic one is POST /transaction and then POST .../prepare.
 
 Example:
-  unanim bench --url http://127.0.0.1:8080 --clients 50 --seconds 10 --pid $(pidof unanim)
+  unanim bench --url http://127.0.0.1:8080 --clients 50 --seconds 10 \\
+    --pid $(pidof unanim)
 
 Exit codes: 0 when every transaction committed; 1 otherwise.")]
 pub(crate) struct BenchArgs {

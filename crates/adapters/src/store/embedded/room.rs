@@ -1,5 +1,6 @@
 //! A full disk: while there is too little room, only what is already open may write. A reserve covers that; a piece of it
-//! is released when a write needs one, and no more, since whatever else fills the disk would take it.
+//! is released when a write needs one, since whatever else fills the disk takes what is not held; and twice as much when
+//! that was not enough, or somebody was quicker.
 use rustix::fs::FallocateFlags;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,7 +12,7 @@ use unanim_node::ports::Room;
 
 /// Less is no reserve: the log alone grows by more.
 const RESERVE_MIN: u64 = 1 << 20;
-/// So much of it is released at a time.
+/// So much of it is released at first.
 const PIECE: u64 = 1 << 20;
 /// How often the file system is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -28,12 +29,16 @@ pub(super) struct RoomKeeper {
 
 struct State {
     file: File,
-    /// How large the reserve should be; none is kept where this is 0.
+    /// How large the reserve is to be where there is room.
+    wished: u64,
+    /// How large it is to be here; none is kept where this is 0.
     size: u64,
     /// How large it is.
     held: u64,
     /// Nothing was released since it was made.
     is_whole: bool,
+    /// How much is released next.
+    piece: u64,
     room: Room,
     /// Bytes of the database that hold nothing any more: new records fit there, a reserve does not.
     reusable: u64,
@@ -46,27 +51,28 @@ impl RoomKeeper {
     pub(super) fn open(dir: &Path, wished_bytes: u64) -> io::Result<RoomKeeper> {
         let path = dir.join("reserve");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let (now, held) = (Instant::now(), file.metadata()?.len());
+        let (now, wished, held) = (Instant::now(), wished_bytes, file.metadata()?.len());
         let mut state = State {
+            file,
+            wished,
             size: held,
             held,
             is_whole: true,
+            piece: PIECE,
             room: Room::Enough,
             reusable: 0,
-            looked_at: now,
+            // The first one who asks wants to know.
+            looked_at: now.checked_sub(LOOK_EVERY).unwrap_or(now),
             full_until: now,
-            file,
         };
         let free = free_bytes(dir)?;
-        let may_hold = wished_bytes.min((free.saturating_add(held) / 4).max(RESERVE_MIN));
-        // Not for a little: it is written anew.
-        let is_small = held < may_hold && (may_hold == wished_bytes || held < may_hold / 2);
-        if held > wished_bytes || is_small {
-            (state.size, state.held) = (may_hold, held.min(may_hold));
+        let larger = state.larger(free);
+        if held > wished || larger.is_some() {
+            state.size = larger.unwrap_or(wished);
+            state.held = held.min(state.size);
             state.file.set_len(state.held)?;
-            let free = free_bytes(dir)?;
             (state.room, state.is_whole) = (Room::Full, false);
-            state.look(free, now);
+            state.look(free_bytes(dir)?, now);
             if state.room == Room::Full {
                 tracing::warn!("the disk is full: new transactions are refused until there is room");
             }
@@ -111,17 +117,29 @@ impl RoomKeeper {
     /// A write found no room: a piece of what is kept back is for it. Whether there was one.
     pub(super) fn found_full(&self) -> bool {
         let mut state = self.state.lock().expect("no holder panics");
-        state.full_until = Instant::now() + FULL_FOR;
+        let now = Instant::now();
+        state.piece = if now < state.full_until { state.piece.saturating_mul(2) } else { PIECE };
+        state.full_until = now + FULL_FOR;
         state.release("a write found no room")
     }
 }
 
 impl State {
+    /// How large the reserve may become. Not for a little.
+    fn larger(&self, free: u64) -> Option<u64> {
+        let may_hold = self.wished.min((free.saturating_add(self.held) / 4).max(RESERVE_MIN));
+        let is_worth_it = self.size < may_hold && (may_hold == self.wished || self.size < may_hold / 2);
+        is_worth_it.then_some(may_hold)
+    }
+
     fn look(&mut self, free: u64, now: Instant) {
+        if let Some(larger) = self.larger(free) {
+            (self.size, self.is_whole) = (larger, false);
+        }
         // A quarter more than what is enough, so that it does not come and go.
         let margin = self.size.max(RESERVE_MIN) / 4;
         let usable = free.saturating_add(self.reusable);
-        let unheld = self.size.saturating_sub(self.held);
+        let (whole, unheld) = (free.saturating_add(self.held), self.size.saturating_sub(self.held));
         match (self.room, self.is_whole) {
             (Room::Enough, _) if usable < self.size => {
                 tracing::warn!(free_bytes = free, "the disk is almost full: new transactions are refused");
@@ -133,10 +151,8 @@ impl State {
                 self.room = Room::Enough;
             }
             // Where most of the room is in the database, half a reserve will do: the rest of what is free is the log's.
-            (Room::Full, false)
-                if free + self.held >= self.size / 2 + margin && usable >= self.size + margin + unheld =>
-            {
-                self.make(self.size.min(free + self.held - margin), now);
+            (Room::Full, false) if whole >= self.size / 2 + margin && usable >= self.size + margin + unheld => {
+                self.make(self.size.min(whole - margin), now);
             }
             // The file does not shrink, so that no reserve may ever fit again: what is empty in it is one.
             (Room::Full, false) if self.reusable >= 2 * self.size + margin => {
@@ -157,7 +173,7 @@ impl State {
         }
         (self.room, self.is_whole) = (Room::Full, false);
         let had = self.held > 0;
-        self.held = self.held.saturating_sub(PIECE);
+        self.held = self.held.saturating_sub(self.piece);
         self.give_back();
         had
     }
@@ -276,6 +292,27 @@ mod tests {
         };
         assert_eq!(after(9 * MIB - 1), (Room::Full, 0));
         assert_eq!(after(9 * MIB), (Room::Enough, 4 * MIB));
+    }
+
+    #[test]
+    fn what_was_too_little_is_doubled() {
+        let dir = TempDir::new().expect("a folder");
+        let keeper = RoomKeeper::open(dir.path(), 12 * MIB).expect("a reserve");
+        let held = [0; 5].map(|_| (keeper.found_full(), keeper.held_bytes() / MIB));
+        assert_eq!(held, [(true, 11), (true, 9), (true, 5), (true, 0), (false, 0)]);
+    }
+
+    #[test]
+    fn a_reserve_that_was_small_for_want_of_room_grows_when_there_is_some() {
+        let dir = TempDir::new().expect("a folder");
+        let keeper = RoomKeeper::open(dir.path(), 2 * MIB).expect("a reserve");
+        let mut state = keeper.state.lock().expect("held by nobody");
+        state.wished = 12 * MIB;
+        let now = Instant::now();
+        state.look(5 * MIB, now);
+        assert_eq!((state.size, state.room, blocks(&dir)), (2 * MIB, Room::Enough, 2 * MIB), "not for a little");
+        state.look(46 * MIB, now);
+        assert_eq!((state.size, state.room, blocks(&dir)), (12 * MIB, Room::Enough, 12 * MIB));
     }
 
     #[test]
