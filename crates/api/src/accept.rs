@@ -1,11 +1,11 @@
 //! From a request's body to what the coordinator is asked; every mistake is collected with its place.
-use crate::branch::{TIMEOUT_MS, TIMEOUT_MS_MAX, bounded, policy};
+use crate::branch::{TIMEOUT_MS, bounded, policy};
 use crate::canonical;
 use crate::door::{Door, Faults};
 use crate::json::{List, Object, parse};
 use crate::names::{RESOLUTIONS, mode_of, resolution_of};
 use crate::problem::{Problem, ProblemCode};
-use crate::submission::{Addition, BRANCHES_READ, Branch, Nothing, Resolve, Submission, Written};
+use crate::submission::{Addition, BRANCHES_READ, Branch, Nothing, Resolve, Submission, TIMEOUT_MS_MAX, Written};
 use std::collections::HashSet;
 use std::sync::Arc;
 use unanim_engine::{BranchId, BranchSpec, Gid, Mode, Resolution, RetryPolicy};

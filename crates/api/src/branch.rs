@@ -2,20 +2,16 @@
 use crate::door::{BadEndpoint, Door, Faults};
 use crate::json::{List, Members, Object, escaped};
 use crate::problem::ProblemCode;
-use crate::submission::{Branch, Endpoints, HEADERS_MAX, REFUSED_STATUSES_MAX, Retry};
+use crate::submission::{
+    Branch, CALL_TIMEOUT_MS_MAX, Endpoints, HEADERS_MAX, REFUSED_STATUSES_MAX, RETRY_MS_MAX, Retry,
+};
 use std::collections::HashSet;
 use unanim_engine::{BranchId, BranchSpec, Callee, Dialect, Op, Participant, RetryOverride, Target};
 
 /// How long one call may take unless its branch says otherwise, in milliseconds.
 pub const CALL_TIMEOUT_MS: u32 = 10_000;
-/// The longest call, in milliseconds.
-pub const CALL_TIMEOUT_MS_MAX: u32 = 300_000;
 /// How long a transaction may take until its decision unless it says otherwise, in milliseconds.
 pub const TIMEOUT_MS: u64 = 60_000;
-/// The longest deadline, in milliseconds.
-pub const TIMEOUT_MS_MAX: u64 = 30 * 24 * 3_600_000;
-/// The longest wait between two attempts, in milliseconds.
-pub const RETRY_MS_MAX: u32 = 3_600_000;
 /// Statuses that say no unless the branch says otherwise.
 pub const REFUSED_STATUSES: [u16; 2] = [409, 422];
 /// Names and values of one branch's headers together, in bytes.

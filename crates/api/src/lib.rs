@@ -20,12 +20,11 @@ mod time;
 mod transaction;
 
 pub use accept::{Accepted, branches, nothing, resolution, submission};
-pub use branch::{
-    CALL_TIMEOUT_MS, CALL_TIMEOUT_MS_MAX, HEADER_BYTES_MAX, REFUSED_STATUSES, RETRY_MS_MAX, TIMEOUT_MS, TIMEOUT_MS_MAX,
-};
+pub use branch::{CALL_TIMEOUT_MS, HEADER_BYTES_MAX, REFUSED_STATUSES, TIMEOUT_MS};
 pub use door::{BadEndpoint, Door};
 pub use event::{EVENT_TYPES, event_frame, history_body};
 pub use problem::{FieldError, Problem, ProblemCode};
+pub use submission::{CALL_TIMEOUT_MS_MAX, RETRY_MS_MAX, TIMEOUT_MS_MAX};
 pub use time::{instant_of, rfc3339};
 pub use transaction::{list_body, outcome_body, transaction_body};
 pub use unanim_engine::Op;

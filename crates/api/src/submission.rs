@@ -1,5 +1,4 @@
 //! The bodies of v1 requests, as they are written. What they mean is decided in `accept`.
-use crate::branch::{CALL_TIMEOUT_MS_MAX, RETRY_MS_MAX, TIMEOUT_MS_MAX};
 use crate::json::{List, Members, Object, Text};
 use crate::names::{MODES, RESOLUTIONS};
 use crate::openapi::schema;
@@ -8,6 +7,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use unanim_engine::{BranchId, Gid, Resolution};
 
+/// The longest call, in milliseconds.
+pub const CALL_TIMEOUT_MS_MAX: u32 = 300_000;
+/// The longest deadline, in milliseconds.
+pub const TIMEOUT_MS_MAX: u64 = 30 * 24 * 3_600_000;
+/// The longest wait between two attempts, in milliseconds.
+pub const RETRY_MS_MAX: u32 = 3_600_000;
 /// More branches, or participants, than this are not even read, whatever the limit is.
 pub(crate) const BRANCHES_READ: usize = 10_000;
 /// Headers of one branch.

@@ -25,7 +25,8 @@ mod view;
 pub use batch::{Batch, Gate};
 pub use figures::{Bounds, DECISION_MS, Figures, Histogram};
 pub use lane::Lane;
-pub use list::{Filter, OpenPage, OpenPlace, OutcomeIs};
+pub use list::{Filter, OpenPage, OutcomeIs};
+pub use open::OpenPlace;
 #[doc(hidden)]
 pub use plant::Bug;
 pub use record::{Corrupt, Record, Standing, Stored};

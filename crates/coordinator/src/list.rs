@@ -1,8 +1,7 @@
 //! Lists of what is open, page by page. Hints from memory, no promise; but what is said of a decision is durable.
 use crate::lane::Lane;
-use crate::open::{Decided, Open, Slot};
+use crate::open::{Decided, Open, OpenPlace, Slot};
 use crate::view::View;
-use std::collections::BTreeSet;
 use std::ops::Bound;
 use unanim_engine::{Gid, Mode, Outcome, Participant, Phase, Timestamp, Transaction};
 
@@ -35,16 +34,6 @@ pub enum OutcomeIs {
     Undecided,
     /// This one.
     Decided(Outcome),
-}
-
-/// A place in the list of what is open, which is in the order of the begins: it stays where it is, whatever begins and
-/// ends meanwhile, and after a restart.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OpenPlace {
-    /// When the last one that was looked at began.
-    pub created_at: Timestamp,
-    /// Which one that was.
-    pub gid: Gid,
 }
 
 /// Some of the open transactions that a filter admits.
@@ -80,9 +69,6 @@ impl Filter {
             && self.outcome != Some(OutcomeIs::Undecided)
     }
 }
-
-/// The open ones, in the order of their begins.
-pub(crate) type Begins = BTreeSet<OpenPlace>;
 
 impl Lane {
     /// Open transactions after that place (from the first one without), at most `most`, oldest first. One that stays open

@@ -1,8 +1,8 @@
 //! What a lane holds in memory under a gid.
 use crate::batch::{Gate, Unsaved};
 use crate::request::{Request, Ticket, Wait};
-use std::collections::BTreeMap;
-use unanim_engine::{Body, Timestamp, Transaction};
+use std::collections::{BTreeMap, BTreeSet};
+use unanim_engine::{Body, Gid, Timestamp, Transaction};
 
 /// About what a history event without a payload takes in a record.
 const EVENT_BYTES: usize = 64;
@@ -42,6 +42,19 @@ pub(crate) enum Decided {
     Taken,
     Durably,
 }
+
+/// A place in the list of what is open, which is in the order of the begins: it stays where it is, whatever begins and
+/// ends meanwhile, and after a restart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpenPlace {
+    /// When the last one that was looked at began.
+    pub created_at: Timestamp,
+    /// Which one that was.
+    pub gid: Gid,
+}
+
+/// The open ones, in the order of their begins.
+pub(crate) type Begins = BTreeSet<OpenPlace>;
 
 pub(crate) struct Open {
     pub(crate) txn: Transaction,

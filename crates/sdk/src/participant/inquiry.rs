@@ -57,10 +57,23 @@ pub(super) async fn run<R: ResourceManager>(participant: Participant<R>, http: H
     let mut rounds = tokio::time::interval(age.clamp(ROUND_MIN, ROUND_MAX));
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut asked: HashMap<Key, Again> = HashMap::new();
+    // What was told last of a manager that cannot say what is in doubt.
+    let mut failing = None;
     loop {
         rounds.tick().await;
-        // Not now: what is held stays held.
-        let Ok(doubts) = participant.manager.in_doubt(age, DOUBTS_MAX).await else { continue };
+        let doubts = match participant.manager.in_doubt(age, DOUBTS_MAX).await {
+            Ok(doubts) => doubts,
+            // Not now: what is held stays held.
+            Err(error) => {
+                let why = error.to_string();
+                if failing.as_ref() != Some(&why) {
+                    tracing::warn!("which branches are in doubt could not be read: {why}");
+                }
+                failing = Some(why);
+                continue;
+            }
+        };
+        failing = None;
         let mut open = HashMap::new();
         let due = Instant::now();
         let places = Arc::new(Semaphore::new(ASK_AT_ONCE_MAX));

@@ -1,5 +1,5 @@
 //! Removing what has ended, in commits that are short however large it is.
-use super::writer::integer;
+use super::schema::integer;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::{Duration, Instant};
 use unanim_coordinator::Record;

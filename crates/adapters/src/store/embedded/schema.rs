@@ -43,6 +43,11 @@ pub(super) fn standing_number(standing: Standing) -> Option<i64> {
     }
 }
 
+/// SQLite's integers are signed; an instant or a number beyond is none that will come.
+pub(super) fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 /// Refuses what is no store of ours or of a newer program; otherwise brings it up to [`VERSION`].
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;

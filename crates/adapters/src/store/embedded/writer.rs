@@ -2,7 +2,7 @@
 use super::Shared;
 use super::insert::Insert;
 use super::plant::{Bug, Plant};
-use super::schema::standing_number;
+use super::schema::{integer, standing_number};
 use super::start::PAGE_BYTES;
 use super::{purge, room};
 use rusqlite::types::ValueRef;
@@ -277,9 +277,4 @@ fn write(
     FINISH.all(connection, &finished)?;
     FINISH_RESOLVED.all(connection, &resolved)?;
     Ok((places, last_id))
-}
-
-/// SQLite's integers are signed; an instant or a number beyond is none that will come.
-pub(super) fn integer(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
