@@ -135,8 +135,14 @@ impl Embedded {
         let lock = FolderLock::take(&dir)?;
         let room = RoomKeeper::open(&dir, reserve_bytes).map_err(in_dir)?;
         let path = start::database(&dir);
-        let identity = loop {
-            match start::start(&path, pages_max, plant) {
+        let begin = || {
+            let identity = start::start(&path, pages_max, plant)?;
+            let connection = start::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, pages_max, plant)?;
+            start::use_log(&connection)?;
+            Ok((identity, connection))
+        };
+        let (identity, connection) = loop {
+            match begin() {
                 Err(error) if start::is_full(&error, &dir) && room.found_full() => {}
                 result => break result?,
             }
@@ -149,8 +155,6 @@ impl Embedded {
             }
         };
         let shared = Arc::new(Shared::new(room, start::log(&path)));
-        let connection = start::connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE, pages_max, plant)?;
-        start::use_log(&connection)?;
         let writer = Writer::new(connection, shared.clone(), plant)?;
         let commits = match commit {
             CommitMode::Inline => Commits::Inline(RefCell::new(writer)),

@@ -2,7 +2,7 @@
 use super::plant::{Bug, Plant};
 use super::{OpenError, room, schema};
 use rusqlite::config::DbConfig;
-use rusqlite::ffi::SQLITE_IOERR_WRITE;
+use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -61,7 +61,8 @@ pub(super) fn is_full(error: &OpenError, dir: &Path) -> bool {
         OpenError::Full => true,
         OpenError::Io { source, .. } => room::is_full(source),
         OpenError::Database(error) => {
-            error.sqlite_extended_error_code() == Some(SQLITE_IOERR_WRITE) && room::finds_none(dir)
+            let code = error.sqlite_extended_error_code();
+            code == Some(SQLITE_IOERR_SHMSIZE) || (code == Some(SQLITE_IOERR_WRITE) && room::finds_none(dir))
         }
         OpenError::Locked { .. }
         | OpenError::Newer { .. }

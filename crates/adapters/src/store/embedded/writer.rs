@@ -175,7 +175,7 @@ impl Writer {
 
     fn transaction<T>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, SaveError> {
         let run = |sql| self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-        self.out_of_the_reserve(|| {
+        let result = self.out_of_the_reserve(|| {
             let result = run("BEGIN IMMEDIATE").and_then(|_| work(&self.connection)).and_then(|done| {
                 run("COMMIT")?;
                 Ok(done)
@@ -183,13 +183,13 @@ impl Writer {
             if result.is_err() && !self.connection.is_autocommit() {
                 run("ROLLBACK").map_err(|error| self.shared.broke(error.to_string()))?;
             }
-            let result = result.map_err(|error| self.classify(error));
-            if matches!(result, Err(SaveError::Full)) {
-                // A log that begins anew needs no more room.
-                self.checkpoint()?;
-            }
-            result
-        })
+            result.map_err(|error| self.classify(error))
+        });
+        if matches!(result, Err(SaveError::Full)) {
+            // A log that begins anew needs no more room.
+            self.checkpoint()?;
+        }
+        result
     }
 
     /// Work that found no room is done again as long as some is released for it: at once, before anybody else takes it.
