@@ -117,7 +117,7 @@ pub struct Embedded {
 }
 
 enum Commits {
-    Inline(RefCell<Writer>),
+    Inline(Box<RefCell<Writer>>),
     Thread { committer: Committer, reader: Connection },
 }
 
@@ -157,7 +157,7 @@ impl Embedded {
         let shared = Arc::new(Shared::new(room, start::log(&path)));
         let writer = Writer::new(connection, shared.clone(), plant)?;
         let commits = match commit {
-            CommitMode::Inline => Commits::Inline(RefCell::new(writer)),
+            CommitMode::Inline => Commits::Inline(Box::new(RefCell::new(writer))),
             CommitMode::Auto | CommitMode::Thread => Commits::Thread {
                 reader: start::connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY, None, plant)?,
                 committer: Committer::start(writer).map_err(in_dir)?,

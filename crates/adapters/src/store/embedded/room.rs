@@ -1,6 +1,8 @@
 //! A full disk: while there is too little room, only what is already open may write. A reserve covers that; a piece of it
 //! is released when a write needs one, since whatever else fills the disk takes what is not held; and twice as much when
 //! that was not enough, or somebody was quicker.
+use rusqlite::ErrorCode;
+use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
 use rustix::fs::FallocateFlags;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -200,9 +202,18 @@ impl State {
     }
 }
 
-/// Whether a small write of our own finds no room either: then a write that failed for a reason that SQLite does not tell
-/// apart, such as a quota, failed for want of it.
-pub(super) fn finds_none(dir: &Path) -> bool {
+/// Whether SQLite failed for want of room. It knows one kind of full disk only: the index of the log has a code of its own,
+/// and a quota has none.
+pub(super) fn is_why(error: &rusqlite::Error, dir: &Path) -> bool {
+    match (error.sqlite_error_code(), error.sqlite_extended_error_code()) {
+        (Some(ErrorCode::DiskFull), _) | (_, Some(SQLITE_IOERR_SHMSIZE)) => true,
+        (_, Some(SQLITE_IOERR_WRITE)) => finds_none(dir),
+        (_, _) => false,
+    }
+}
+
+/// Whether a small write of our own finds no room either.
+fn finds_none(dir: &Path) -> bool {
     let path = dir.join("room-probe");
     let tried = (|| {
         let mut options = OpenOptions::new();

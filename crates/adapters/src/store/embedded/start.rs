@@ -2,7 +2,6 @@
 use super::plant::{Bug, Plant};
 use super::{OpenError, room, schema};
 use rusqlite::config::DbConfig;
-use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -60,10 +59,7 @@ pub(super) fn is_full(error: &OpenError, dir: &Path) -> bool {
     match error {
         OpenError::Full => true,
         OpenError::Io { source, .. } => room::is_full(source),
-        OpenError::Database(error) => {
-            let code = error.sqlite_extended_error_code();
-            code == Some(SQLITE_IOERR_SHMSIZE) || (code == Some(SQLITE_IOERR_WRITE) && room::finds_none(dir))
-        }
+        OpenError::Database(error) => room::is_why(error, dir),
         OpenError::Locked { .. }
         | OpenError::Newer { .. }
         | OpenError::NotOurs

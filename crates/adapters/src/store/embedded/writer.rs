@@ -27,15 +27,30 @@ const PLACE_OF: &str = "SELECT id, (SELECT standing FROM open WHERE open.id = tr
 const LAST_ID: &str = "SELECT max(id) FROM transactions";
 const CLOSE: &str = "DELETE FROM open WHERE id = ?1";
 
-const BEGIN: Insert<4> = Insert("INSERT INTO transactions (id, gid, change, body)");
-const APPEND: Insert<3> = Insert("INSERT INTO changes (id, seq, change)");
-const OPEN: Insert<2> = Insert("INSERT OR REPLACE INTO open (id, standing)");
-const FINISH: Insert<2> = Insert("INSERT OR IGNORE INTO finished (at, id)");
-const FINISH_RESOLVED: Insert<2> = Insert("INSERT OR IGNORE INTO resolved (at, id)");
+struct Inserts {
+    begin: Insert<4>,
+    append: Insert<3>,
+    open: Insert<2>,
+    finish: Insert<2>,
+    finish_resolved: Insert<2>,
+}
+
+impl Inserts {
+    fn new() -> Inserts {
+        Inserts {
+            begin: Insert::new("INSERT INTO transactions (id, gid, change, body)"),
+            append: Insert::new("INSERT INTO changes (id, seq, change)"),
+            open: Insert::new("INSERT OR REPLACE INTO open (id, standing)"),
+            finish: Insert::new("INSERT OR IGNORE INTO finished (at, id)"),
+            finish_resolved: Insert::new("INSERT OR IGNORE INTO resolved (at, id)"),
+        }
+    }
+}
 
 /// Makes batches durable, on whichever thread has it.
 pub(super) struct Writer {
     connection: Connection,
+    inserts: Inserts,
     shared: Arc<Shared>,
     /// The last batch that was applied: it may be sent again, and is not applied again.
     applied: u64,
@@ -74,6 +89,7 @@ impl Writer {
         let last_id = connection.query_row(LAST_ID, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0);
         let writer = Writer {
             connection,
+            inserts: Inserts::new(),
             shared,
             applied: 0,
             known,
@@ -103,7 +119,8 @@ impl Writer {
             return Err(self.shared.broke(why));
         }
         let began = Instant::now();
-        let (places, last_id) = self.transaction(|connection| write(connection, &self.known, self.last_id, batch))?;
+        let (places, last_id) =
+            self.transaction(|connection| write(connection, &self.inserts, &self.known, self.last_id, batch))?;
         (self.applied, self.last_id) = (batch.number, last_id);
         for (Record { gid, .. }, place) in batch.records.iter().zip(places) {
             match (self.known.get_mut(gid), place.standing) {
@@ -205,17 +222,11 @@ impl Writer {
 
     /// What a failure means after the rollback: then nothing of it was applied.
     fn classify(&self, error: rusqlite::Error) -> SaveError {
-        const NO_ROOM_FOR_INDEX: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+        if room::is_why(&error, self.shared.room.dir()) {
+            self.shared.room.found_full();
+            return SaveError::Full;
+        }
         match (error.sqlite_error_code(), error.sqlite_extended_error_code()) {
-            (Some(ErrorCode::DiskFull), _) | (_, Some(NO_ROOM_FOR_INDEX)) => {
-                self.shared.room.found_full();
-                SaveError::Full
-            }
-            // SQLite knows one kind of full disk only, and a quota is another.
-            (_, Some(rusqlite::ffi::SQLITE_IOERR_WRITE)) if room::finds_none(self.shared.room.dir()) => {
-                self.shared.room.found_full();
-                SaveError::Full
-            }
             (Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory), _) => {
                 SaveError::Unknown(error.to_string())
             }
@@ -233,6 +244,7 @@ impl Writer {
 /// Where the batch's transactions are afterwards, in its order, and the last number that was given.
 fn write(
     connection: &Connection,
+    inserts: &Inserts,
     known: &HashMap<Gid, Place>,
     mut last_id: i64,
     batch: &Batch,
@@ -271,10 +283,10 @@ fn write(
         }
         places.push(Place { id, standing });
     }
-    BEGIN.all(connection, &begun)?;
-    APPEND.all(connection, &appended)?;
-    OPEN.all(connection, &open)?;
-    FINISH.all(connection, &finished)?;
-    FINISH_RESOLVED.all(connection, &resolved)?;
+    inserts.begin.all(connection, &begun)?;
+    inserts.append.all(connection, &appended)?;
+    inserts.open.all(connection, &open)?;
+    inserts.finish.all(connection, &finished)?;
+    inserts.finish_resolved.all(connection, &resolved)?;
     Ok((places, last_id))
 }
